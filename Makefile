@@ -1,0 +1,40 @@
+# Everything runs as root on Debian 12; `make deps` installs what is missing and is called where it is needed.
+SHELL   := /bin/bash
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build deps demo test test-unit test-lab lint generate check-generated fuzz clean
+
+build: ## bin/falcon, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
+
+deps: ## install what demo, tests and generate need
+	tests/lab/deps.sh
+
+demo: deps build ## two hosts, two engines, one network
+	$(GO) run ./tests/demo
+
+test: deps build test-unit test-lab ## everything
+
+test-unit: ## all that needs no engine: pure code, etcd, kernel objects in namespaces
+	CI=true $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
+
+test-lab: build ## real engines in the lab
+	CI=true $(GO) test -count=1 -timeout 40m -p 1 ./tests/...
+
+lint:
+	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+generate: ## eBPF objects and their Go bindings; needs clang-19
+	$(GO) generate ./...
+
+check-generated: generate
+	git diff --exit-code -- datapath README.md
+
+clean:
+	rm -rf bin out

@@ -1,0 +1,98 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// idInName is how much of an endpoint's ID goes into device names: 3 characters of prefix make 15.
+const idInName = 12
+
+func shortID(id string) string { return id[:min(len(id), idInName)] }
+
+// hostDevice is the name of the bridge port of an endpoint.
+func hostDevice(id string) string { return "fp-" + shortID(id) }
+
+// ContainerDevice is the name, on the host, of the end of an endpoint's veth that goes into the container.
+func ContainerDevice(id string) string { return "fc-" + shortID(id) }
+
+// check refuses what cannot be made, and gives the tag of the endpoint's devices.
+func (e Endpoint) check() (string, error) {
+	alnum := func(r rune) bool {
+		return '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || r == '-'
+	}
+	switch {
+	case e.ID == "" || strings.TrimFunc(e.ID, alnum) != "":
+		return "", fmt.Errorf("check endpoint %q: ID is not of letters and digits", e.ID)
+	case e.Network == "":
+		return "", fmt.Errorf("check endpoint %s: network name is empty", e.ID)
+	case e.MAC.IsZero() || e.MAC[0]&1 != 0:
+		return "", fmt.Errorf("check endpoint %s: MAC %s is not a unicast address", e.ID, e.MAC)
+	case e.MTU < minMTU || e.MTU > maxMTU:
+		return "", fmt.Errorf("check endpoint %s: MTU %d is not in %d to %d", e.ID, e.MTU, minMTU, maxMTU)
+	}
+	return tag{network: e.Network, vni: e.VNI, endpoint: e.ID, mac: e.MAC}.encode()
+}
+
+// EnsureEndpoint makes or repairs an endpoint's veth and what the bridge must know of it. The network's devices
+// must be there.
+//
+//	fp-<id>  host end: a port of the bridge
+//	fc-<id>  container end, with the endpoint's MAC and MTU; Docker moves it into the container and renames it
+//
+// If the host end is missing, the kernel has deleted the container's end with it. Once the endpoint has a
+// Sandbox, the pair is rebuilt into it; ErrSandboxGone if that is gone too.
+func (d *Datapath) EnsureEndpoint(ctx context.Context, e Endpoint) (Change, error) {
+	tag, err := e.check()
+	if err != nil {
+		return Change{}, err
+	}
+	br, err := d.ownBridge(ctx, e.VNI)
+	if err != nil {
+		return Change{}, err
+	}
+	want := link{name: hostDevice(e.ID), kind: kindVeth, tag: tag, mtu: e.MTU, master: br.index, port: vethPort}
+	host, did, err := d.ensureVeth(ctx, e, want)
+	if err != nil {
+		return did.change(), err
+	}
+	return did.change(), d.announceLocal(ctx, br.index, host.index, e)
+}
+
+// announceLocal makes the bridge know an endpoint of this host: its MAC is behind its port, so that frames for
+// it are not flooded, and its addresses have this MAC, so that ARP for them is not sent to other hosts.
+func (d *Datapath) announceLocal(ctx context.Context, bridge, port int, e Endpoint) error {
+	if err := d.rt.putBridgeFDB(ctx, e.MAC, port); err != nil {
+		return err
+	}
+	for _, p := range e.Addresses {
+		if err := d.rt.putNeigh(ctx, bridge, p.Addr(), e.MAC); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemoveEndpoint deletes an endpoint's veth and what the bridge knows of it. The neighbour entries go first: the
+// veth carries the MAC that they are found by, so a removal that was cut off can be repeated.
+func (d *Datapath) RemoveEndpoint(ctx context.Context, id string) error {
+	host, err := d.rt.linkByName(ctx, hostDevice(id))
+	switch {
+	case errors.Is(err, errNoLink):
+		return nil
+	case err != nil:
+		return err
+	}
+	t, ok := parseTag(host.tag)
+	if half := host.tag == "" && host.group == makingGroup; !half && (!ok || t.endpoint != id) {
+		return nil // somebody else's, or of an endpoint whose ID begins alike: this one has no device
+	}
+	if host.master != 0 && ok {
+		if err := d.rt.dropNeighsOf(ctx, host.master, t.mac); err != nil {
+			return err
+		}
+	}
+	return d.rt.deleteLink(ctx, host)
+}

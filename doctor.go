@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"falcon/datapath"
+	"falcon/driver"
+)
+
+// errUnhealthy is the exit status of a doctor that found something.
+var errUnhealthy = errors.New("something will not work: see FAIL above")
+
+func doctorCommand() *cobra.Command {
+	var runDir, underlay string
+	var port uint16
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check this host and say what to do; exit status 1 when something would not work",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return report(cmd.OutOrStdout(), examine(cmd.Context(), runDir, underlay, port))
+		},
+	}
+	cmd.Flags().StringVar(&runDir, "run-dir", defaultRunDir, "directory of the daemon's API socket")
+	cmd.Flags().StringVar(&underlay, "underlay", "", "interface or address to check (default: the daemon's, or the default route's)")
+	cmd.Flags().Uint16Var(&port, "vxlan-port", defaultVXLANPort, "UDP port to check; the daemon's if it runs")
+	fromEnvironment(cmd)
+	return cmd
+}
+
+// examine makes all checks. What the running daemon uses is checked rather than what it would use by default.
+func examine(ctx context.Context, runDir, underlay string, port uint16) []datapath.Finding {
+	findings := probe(ctx)
+	daemon, status := examineDaemon(ctx, runDir)
+	if status != nil {
+		port = status.Host.Port
+		if underlay == "" {
+			underlay = status.Host.Underlay.Address.String()
+		}
+	}
+	findings = append(findings, examineHost(ctx, underlay, port, status)...)
+	return append(findings, daemon...)
+}
+
+// probe tries what the kernel must be able to do.
+func probe(ctx context.Context) []datapath.Finding {
+	dp, err := openDatapath()
+	if err != nil {
+		return []datapath.Finding{{Check: "netlink", Detail: err.Error(), Advice: "run as root"}}
+	}
+	defer dp.Close()
+	return dp.Probe(ctx)
+}
+
+func openDatapath() (*datapath.Datapath, error) {
+	quiet := logrus.New()
+	quiet.SetOutput(io.Discard)
+	return datapath.Open(datapath.Config{Log: quiet})
+}
+
+// examineHost looks at what falcon shares with the rest of the host.
+func examineHost(ctx context.Context, underlay string, port uint16, status *driver.Status) []datapath.Finding {
+	dp, err := openDatapath()
+	if err != nil {
+		return nil // probe has said so
+	}
+	defer dp.Close()
+	findings := []datapath.Finding{examineUnderlay(ctx, dp, underlay), examineBPFFS()}
+	return append(findings, examineVXLAN(ctx, dp, port, status)...)
+}
+
+func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) datapath.Finding {
+	f := datapath.Finding{Check: "underlay"}
+	u, err := dp.Underlay(ctx, which)
+	if err != nil {
+		f.Detail, f.Advice = err.Error(), "give the interface or address between the hosts with --underlay"
+		return f
+	}
+	f.Detail = fmt.Sprintf("%s on %s, MTU %d: %d inside containers", u.Address, u.Interface, u.MTU, u.OverlayMTU())
+	if f.OK = u.OverlayMTU() >= minOverlayMTU; !f.OK {
+		f.Advice = fmt.Sprintf("raise the MTU of %s and of the path between hosts: IPv6 needs %d inside containers", u.Interface, minOverlayMTU)
+	}
+	return f
+}
+
+// minOverlayMTU is what IPv6 asks of a link (RFC 8200, section 5).
+const minOverlayMTU = 1280
+
+// bpffs is where pinned programs and maps go.
+const bpffs = "/sys/fs/bpf"
+
+func examineBPFFS() datapath.Finding {
+	f := datapath.Finding{Check: "bpffs", Detail: bpffs + " is mounted", OK: true}
+	var s unix.Statfs_t
+	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC { //nolint:unconvert // 32 bits on some
+		f.Detail, f.OK = bpffs+" is not a bpffs", false
+		f.Advice = "mount -t bpf bpf " + bpffs
+	}
+	return f
+}
+
+// examineVXLAN looks for VXLAN devices of others that share the port.
+func examineVXLAN(ctx context.Context, dp *datapath.Datapath, port uint16, status *driver.Status) []datapath.Finding {
+	f := datapath.Finding{Check: "vxlan port", OK: true, Detail: fmt.Sprintf("UDP %d can be used", port)}
+	if err := dp.CheckPort(ctx, port); err != nil {
+		f.OK, f.Detail, f.Advice = false, err.Error(), "start falcon with another --vxlan-port on all hosts"
+	}
+	taken, err := dp.TakenVNIs(ctx, port)
+	if err != nil {
+		return []datapath.Finding{f, {Check: "VNIs", Detail: err.Error(), Advice: "run it again"}}
+	}
+	vnis := datapath.Finding{Check: "VNIs", OK: true, Detail: "none of ours is used by another device"}
+	if status != nil {
+		for _, n := range status.Networks {
+			if device, ok := taken[datapath.VNI(n.VNI)]; ok {
+				vnis.OK, vnis.Detail = false, fmt.Sprintf("network %s has VNI %d, and so has device %s of somebody else", n.Name, n.VNI, device)
+				vnis.Advice = "remove that device, or create the network again with another -o falcon.vni"
+			}
+		}
+	}
+	return []datapath.Finding{f, vnis}
+}
+
+// examineDaemon asks the running daemon what it suffers from. None running is no failure: it may be about to be
+// installed.
+func examineDaemon(ctx context.Context, runDir string) ([]datapath.Finding, *driver.Status) {
+	_, s, err := fetchStatus(ctx, runDir)
+	if err != nil {
+		return []datapath.Finding{{Check: "daemon", OK: true, Detail: "not running (" + err.Error() + ")"}}, nil
+	}
+	findings := []datapath.Finding{{Check: "daemon", OK: s.Ready, Detail: "version " + s.Version, Advice: "see the store below"}}
+	intent := datapath.Finding{Check: "store", OK: s.Store.Error == "", Detail: s.Store.Kind + " " + s.Store.Where}
+	if !intent.OK {
+		intent.Detail += ": " + s.Store.Error
+		intent.Advice = "traffic flows on; bring the store back, or correct --store"
+	}
+	findings = append(findings, intent)
+	for _, d := range s.Degraded {
+		if d.What != "store" {
+			findings = append(findings, datapath.Finding{Check: d.What, Detail: d.Why, Advice: "see the daemon's log"})
+		}
+	}
+	return findings, &s
+}
+
+// report prints the findings and fails if one of them is bad.
+func report(out io.Writer, findings []datapath.Finding) error {
+	var failure error
+	for _, f := range findings {
+		verdict := "ok"
+		if !f.OK {
+			verdict, failure = "FAIL", errUnhealthy
+		}
+		fmt.Fprintf(out, "%-4s  %-14s %s\n", verdict, f.Check, strings.TrimSpace(f.Detail))
+		if !f.OK && f.Advice != "" {
+			fmt.Fprintf(out, "      %-14s -> %s\n", "", f.Advice)
+		}
+	}
+	return failure
+}

@@ -1,0 +1,352 @@
+package driver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	network "github.com/docker/go-plugins-helpers/network"
+
+	"falcon/datapath"
+	"falcon/store"
+)
+
+const (
+	// containerPrefix is how Docker names the interface inside the container, with a number behind it.
+	containerPrefix = "eth"
+	// rollbackTimeout is for undoing what a failed request did, when the request's own time may be up.
+	rollbackTimeout = 5 * time.Second
+	// routeConnected is Docker's number for a route without a next hop (moby, libnetwork/types: CONNECTED).
+	routeConnected = 1
+)
+
+// endpointIDs is what Docker's look like; device names are made of their first digits.
+var endpointIDs = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
+
+// CreateEndpoint claims the endpoint's addresses and MAC in the network and makes its veth pair. The answer holds
+// only what the request left open: Docker refuses to be told twice.
+func (d *Driver) CreateEndpoint(ctx context.Context, req *network.CreateEndpointRequest) (*network.CreateEndpointResponse, error) {
+	m, n, err := d.lookupNetwork(ctx, req.NetworkID)
+	if err != nil {
+		return nil, err
+	}
+	e, err := parseEndpoint(req, n)
+	if err != nil {
+		return nil, err
+	}
+	e.Host, e.Created = d.host, time.Now().UTC()
+	e, err = d.claimEndpoint(ctx, m, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.reconciler.endpoint(ctx, n.Name, e.ID); err != nil {
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		return nil, errors.Join(fmt.Errorf("create endpoint %s: %w", short(e.ID), err), d.dropEndpoint(undo, e))
+	}
+	response := &network.CreateEndpointResponse{Interface: &network.EndpointInterface{}}
+	if req.Interface == nil || req.Interface.MacAddress == "" {
+		response.Interface.MacAddress = e.MAC
+	}
+	return response, nil
+}
+
+// lookupNetwork finds what a Docker network of this host stands for.
+func (d *Driver) lookupNetwork(ctx context.Context, dockerID string) (store.Member, store.Network, error) {
+	if err := d.checkReady(ctx); err != nil {
+		return store.Member{}, store.Network{}, err
+	}
+	m, ok := d.view.member(d.host, dockerID)
+	if !ok {
+		return store.Member{}, store.Network{}, fmt.Errorf("network %q: %w: if Docker has it, falcon's state was lost; remove the network and create it again",
+			short(dockerID), ErrUnknownNetwork)
+	}
+	n, ok := d.view.network(m.Network)
+	if !ok {
+		return m, n, fmt.Errorf("network %q: its record %s is missing or cannot be read", short(dockerID), store.NetworkKey(m.Network))
+	}
+	return m, n, nil
+}
+
+func (d *Driver) lookupEndpoint(ctx context.Context, dockerID, id string) (store.Endpoint, store.Network, error) {
+	_, n, err := d.lookupNetwork(ctx, dockerID)
+	if err != nil {
+		return store.Endpoint{}, n, err
+	}
+	e, ok := d.view.endpoint(n.Name, id)
+	if !ok || e.Host != d.host {
+		return e, n, fmt.Errorf("endpoint %q of network %s: %w", short(id), n.Name, ErrUnknownEndpoint)
+	}
+	return e, n, nil
+}
+
+// parseEndpoint turns what Docker sends into a record. The MAC stays empty if none was given.
+func parseEndpoint(req *network.CreateEndpointRequest, n store.Network) (store.Endpoint, error) {
+	e := store.Endpoint{ID: req.EndpointID, Network: n.Name}
+	if !endpointIDs.MatchString(req.EndpointID) {
+		return e, fmt.Errorf("endpoint ID %q: must be at least 12 hexadecimal digits, as Docker's are", req.EndpointID)
+	}
+	if req.Interface == nil {
+		return e, nil
+	}
+	for _, a := range []string{req.Interface.Address, req.Interface.AddressIPv6} {
+		if a == "" {
+			continue
+		}
+		address, err := parseAddress(a, n)
+		if err != nil {
+			return e, err
+		}
+		e.Addresses = append(e.Addresses, address)
+	}
+	if req.Interface.MacAddress != "" {
+		mac, err := datapath.ParseMAC(req.Interface.MacAddress)
+		if err != nil {
+			return e, err
+		}
+		e.MAC = mac.String()
+	}
+	return e, nil
+}
+
+// parseAddress checks an endpoint's address against the subnets of its network.
+func parseAddress(s string, n store.Network) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("address %q: must be in CIDR notation, such as 10.1.0.2/24", s)
+	}
+	at := slices.IndexFunc(n.Subnets, func(subnet netip.Prefix) bool { return subnet.Contains(p.Addr()) })
+	if at < 0 {
+		return p, fmt.Errorf("address %s: must be in one of the subnets %v of network %s", p.Addr(), n.Subnets, n.Name)
+	}
+	subnet := n.Subnets[at]
+	if p.Addr().Is4() && subnet.Bits() < 31 && (p.Addr() == subnet.Addr() || p.Addr() == lastOf(subnet)) {
+		return p, fmt.Errorf("address %s: is the network or broadcast address of subnet %s; give another", p.Addr(), subnet)
+	}
+	return netip.PrefixFrom(p.Addr(), subnet.Bits()), nil
+}
+
+// lastOf returns the highest address of an IPv4 subnet: the broadcast address.
+func lastOf(subnet netip.Prefix) netip.Addr {
+	a := subnet.Masked().Addr().As4()
+	for bit := subnet.Bits(); bit < 32; bit++ {
+		a[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(a)
+}
+
+// claimEndpoint writes the endpoint and its claims, or returns the one that is there already if this is a retry.
+func (d *Driver) claimEndpoint(ctx context.Context, m store.Member, e store.Endpoint) (store.Endpoint, error) {
+	given := e.MAC != ""
+	if known, ok := d.view.endpoint(e.Network, e.ID); ok {
+		return known, sameEndpoint(known, e)
+	}
+	for attempt := range commitAttempts {
+		if !given {
+			e.MAC = chooseMAC(e.Addresses, attempt).String()
+		}
+		err := d.commitEndpoint(ctx, m, e)
+		if err == nil {
+			return e, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return e, fmt.Errorf("create endpoint %s: %w", short(e.ID), err)
+		}
+		if err := d.resolveClaim(ctx, e, err, given); err != nil {
+			return e, fmt.Errorf("create endpoint %s: %w", short(e.ID), err)
+		}
+	}
+	return e, fmt.Errorf("create endpoint %s: %w %d times: try again", short(e.ID), store.ErrConflict, commitAttempts)
+}
+
+// sameEndpoint tells whether a repeated request asks for what is there.
+func sameEndpoint(known, asked store.Endpoint) error {
+	if asked.MAC != "" && asked.MAC != known.MAC || !slices.Equal(asked.Addresses, known.Addresses) {
+		return fmt.Errorf("endpoint %s exists already with MAC %s and addresses %v", short(known.ID), known.MAC, known.Addresses)
+	}
+	return nil
+}
+
+func (d *Driver) commitEndpoint(ctx context.Context, m store.Member, e store.Endpoint) error {
+	key := store.EndpointKey(e.Network, e.ID)
+	conditions := []store.Condition{
+		{Key: store.MemberKey(m.Network, m.Host), Revision: store.Present},
+		{Key: key, Revision: store.Absent},
+	}
+	writes := []store.Write{{Key: key, Value: store.Encode(e)}}
+	claim := store.Encode(store.Claim{Endpoint: e.ID, Host: e.Host})
+	for _, key := range claimKeys(e) {
+		conditions = append(conditions, store.Condition{Key: key, Revision: store.Absent})
+		writes = append(writes, store.Write{Key: key, Value: claim})
+	}
+	return d.commit(ctx, conditions, writes...)
+}
+
+func claimKeys(e store.Endpoint) []string {
+	keys := []string{store.MACClaimKey(e.Network, e.MAC)}
+	for _, a := range e.Addresses {
+		keys = append(keys, store.AddressClaimKey(e.Network, a.Addr()))
+	}
+	return keys
+}
+
+// resolveClaim decides what a conflict means. Nil: try again, for the claim in the way was a leftover of this
+// host and is gone now, or another MAC will do.
+func (d *Driver) resolveClaim(ctx context.Context, e store.Endpoint, err error, macGiven bool) error {
+	var conflict *store.ConflictError
+	if !errors.As(err, &conflict) || conflict.Key == "" {
+		return nil
+	}
+	record, err := d.store.Get(ctx, conflict.Key)
+	if errors.Is(err, store.ErrNotFound) {
+		if conflict.Key == store.MemberKey(e.Network, d.host) {
+			return fmt.Errorf("network %s: %w: it is being removed", e.Network, ErrUnknownNetwork)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if conflict.Key == store.EndpointKey(e.Network, e.ID) {
+		return fmt.Errorf("endpoint %s: another request for it is under way: %w", short(e.ID), store.ErrConflict)
+	}
+	claim, err := store.Decode[store.Claim](record)
+	if err != nil {
+		return err
+	}
+	if claim.Host == d.host && d.collector.abandoned(e.Network, claim.Endpoint) {
+		if old, ok := d.view.endpoint(e.Network, claim.Endpoint); ok {
+			return d.dropEndpoint(ctx, old)
+		}
+	}
+	if conflict.Key == store.MACClaimKey(e.Network, e.MAC) && !macGiven {
+		return nil
+	}
+	return d.claimError(conflict.Key, claim)
+}
+
+func (d *Driver) claimError(key string, claim store.Claim) error {
+	host := claim.Host
+	if h, ok := d.view.host(claim.Host); ok {
+		host = h.Name
+	}
+	_, what, _ := strings.Cut(strings.TrimPrefix(key, store.ClaimsPrefix), "/")
+	return fmt.Errorf("address %s is %w: endpoint %s on host %s has it; give another, or let falcon choose with --ipam-driver falcon",
+		what, ErrTaken, short(claim.Endpoint), host)
+}
+
+// chooseMAC derives a MAC from the endpoint's IPv4 address, as Docker does (02:42 and the address): it is
+// unique where the address is, and the same again after a restart. Without an IPv4 address, or when that MAC is
+// taken by hand, it is random; locally administered either way (IEEE 802, bit 1 of the first byte).
+func chooseMAC(addresses []netip.Prefix, attempt int) datapath.MAC {
+	mac := datapath.MAC{0x02, 0x42}
+	if attempt == 0 {
+		for _, a := range addresses {
+			if a.Addr().Is4() {
+				ip := a.Addr().As4()
+				copy(mac[2:], ip[:])
+				return mac
+			}
+		}
+	}
+	_, _ = rand.Read(mac[1:]) // never fails (crypto/rand, since Go 1.24)
+	return mac
+}
+
+// Join notes the container's namespace and tells Docker which device to move there. There is no gateway: Docker
+// then gives the container its own way out through docker_gwbridge, unless the network is internal.
+func (d *Driver) Join(ctx context.Context, req *network.JoinRequest) (*network.JoinResponse, error) {
+	e, n, err := d.lookupEndpoint(ctx, req.NetworkID, req.EndpointID)
+	if err != nil {
+		return nil, err
+	}
+	if req.SandboxKey == "" {
+		return nil, fmt.Errorf("join endpoint %s: no sandbox key", short(e.ID))
+	}
+	if e.Sandbox != "" && e.Sandbox != req.SandboxKey && !d.cfg.Datapath.SandboxGone(e.Sandbox) {
+		return nil, fmt.Errorf("join endpoint %s: %w: it has joined sandbox %s already", short(e.ID), ErrInUse, e.Sandbox)
+	}
+	if err := d.setSandbox(ctx, e, req.SandboxKey); err != nil {
+		return nil, fmt.Errorf("join endpoint %s: %w", short(e.ID), err)
+	}
+	response := &network.JoinResponse{
+		InterfaceName:         network.InterfaceName{SrcName: datapath.ContainerDevice(e.ID), DstPrefix: containerPrefix},
+		DisableGatewayService: n.Internal,
+	}
+	for _, subnet := range otherSubnets(n, e.Addresses) {
+		response.StaticRoutes = append(response.StaticRoutes,
+			&network.StaticRoute{Destination: subnet.String(), RouteType: routeConnected})
+	}
+	return response, nil
+}
+
+// setSandbox writes the namespace of an endpoint's container; empty when it has left.
+func (d *Driver) setSandbox(ctx context.Context, e store.Endpoint, sandbox string) error {
+	if e.Sandbox == sandbox {
+		return nil
+	}
+	e.Sandbox = sandbox
+	key := store.EndpointKey(e.Network, e.ID)
+	return d.commit(ctx, []store.Condition{{Key: key, Revision: store.Present}}, store.Write{Key: key, Value: store.Encode(e)})
+}
+
+// Leave notes that the container is gone. The devices stay until DeleteEndpoint.
+func (d *Driver) Leave(ctx context.Context, req *network.LeaveRequest) error {
+	e, _, err := d.lookupEndpoint(ctx, req.NetworkID, req.EndpointID)
+	if err != nil {
+		return err
+	}
+	if err := d.setSandbox(ctx, e, ""); err != nil {
+		return fmt.Errorf("leave endpoint %s: %w", short(e.ID), err)
+	}
+	return nil
+}
+
+// DeleteEndpoint removes an endpoint, its claims and its devices. One that is not known is no error: the deletion
+// may be a repeated one.
+func (d *Driver) DeleteEndpoint(ctx context.Context, req *network.DeleteEndpointRequest) error {
+	if req.EndpointID == "" {
+		return errors.New("delete endpoint: no endpoint ID")
+	}
+	e, _, err := d.lookupEndpoint(ctx, req.NetworkID, req.EndpointID)
+	if errors.Is(err, ErrUnknownEndpoint) || errors.Is(err, ErrUnknownNetwork) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.dropEndpoint(ctx, e)
+}
+
+// dropEndpoint takes an endpoint out of the store, and then out of the kernel.
+func (d *Driver) dropEndpoint(ctx context.Context, e store.Endpoint) error {
+	writes := []store.Write{{Key: store.EndpointKey(e.Network, e.ID)}}
+	for _, key := range claimKeys(e) {
+		writes = append(writes, store.Write{Key: key})
+	}
+	err := d.commit(ctx, []store.Condition{{Key: writes[0].Key, Revision: store.Present}}, writes...)
+	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict: it is deleted already
+		return fmt.Errorf("delete endpoint %s: %w", short(e.ID), err)
+	}
+	return d.reconciler.endpoint(ctx, e.Network, e.ID)
+}
+
+// EndpointInfo answers `EndpointOperInfo`: what `docker network inspect -v` shows.
+func (d *Driver) EndpointInfo(ctx context.Context, req *network.InfoRequest) (*network.InfoResponse, error) {
+	e, n, err := d.lookupEndpoint(ctx, req.NetworkID, req.EndpointID)
+	if err != nil {
+		return nil, err
+	}
+	return &network.InfoResponse{Value: map[string]string{
+		"falcon.network": n.Name,
+		"falcon.vni":     strconv.FormatUint(uint64(n.VNI), 10),
+		"falcon.mac":     e.MAC,
+	}}, nil
+}

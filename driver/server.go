@@ -1,0 +1,93 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// Sockets and the lock, below the directories that the operator names.
+const (
+	PluginSocket = DriverName + ".sock"
+	APISocket    = "api.sock"
+	lockFile     = "lock"
+)
+
+// drainTimeout is how long a shutdown waits for requests in hand: longer than their deadline makes no sense.
+const drainTimeout = handlerTimeout
+
+// ErrRunning: another falcon of this host uses the run directory.
+var ErrRunning = errors.New("another falcon is running")
+
+// Lock makes this process the only falcon with this run directory, until it ends.
+func Lock(runDir string) (*os.File, error) {
+	if err := os.MkdirAll(runDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(runDir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w: stop it first, or give this one another --run-dir and --plugin-dir", f.Name(), ErrRunning)
+	}
+	return f, nil
+}
+
+// Listen opens a Unix socket that only root can use. It replaces what a killed process left, which the caller's
+// Lock makes safe; a socket that somebody answers on is not replaced.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make socket directory: %w", err)
+	}
+	var dialer net.Dialer
+	if c, err := dialer.DialContext(ctx, "unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("listen on %s: %w there: stop it first", path, ErrRunning)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove stale socket: %w", err)
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("restrict %s: %w", path, err), l.Close())
+	}
+	return l, nil
+}
+
+// Serve answers Docker on one listener and the other commands on another, until ctx ends; then it lets the
+// requests in hand be answered.
+func Serve(ctx context.Context, plugin net.Listener, h *Handler, api net.Listener, apiHandler http.Handler) error {
+	server := &http.Server{Handler: apiHandler, ReadHeaderTimeout: handlerTimeout}
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return ignoreClosed(h.Serve(plugin)) })
+	tasks.Go(func() error { return ignoreClosed(server.Serve(api)) })
+	tasks.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		err := plugin.Close()
+		h.Drain(drain)
+		return errors.Join(ignoreClosed(err), server.Shutdown(drain))
+	})
+	return tasks.Wait()
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

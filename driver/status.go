@@ -1,0 +1,134 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"falcon/datapath"
+	"falcon/store"
+)
+
+// Status is what `falcon status --json` prints: the API's answer, and part of the contract with scripts.
+type Status struct {
+	Version  string          `json:"version"`
+	Host     HostStatus      `json:"host"`
+	Store    store.Status    `json:"store"`
+	Steering SteeringStatus  `json:"steering"`
+	Networks []NetworkStatus `json:"networks"`
+	Peers    []PeerStatus    `json:"peers"`
+	Degraded []Degraded      `json:"degraded"`
+	Ready    bool            `json:"ready"` // the store was read and the kernel follows it
+}
+
+// HostStatus is this host.
+type HostStatus struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Underlay datapath.Underlay `json:"underlay"`
+	Port     uint16            `json:"vxlan_port"`
+}
+
+// SteeringStatus is how the daemon was told to treat packets.
+type SteeringStatus struct {
+	Mode     string `json:"mode"`
+	Shortcut string `json:"shortcut"`
+	Split    string `json:"split"`
+}
+
+// NetworkStatus is one network that this host is a member of.
+type NetworkStatus struct {
+	Name      string           `json:"name"`
+	DockerID  string           `json:"docker_id"`
+	VNI       uint32           `json:"vni"`
+	MTU       int              `json:"mtu"`
+	Subnets   []netip.Prefix   `json:"subnets"`
+	Internal  bool             `json:"internal"`
+	Bridge    string           `json:"bridge"`
+	VXLAN     string           `json:"vxlan"`
+	Hosts     []string         `json:"hosts"` // names of all members, this host included
+	Endpoints []EndpointStatus `json:"endpoints"`
+	Remote    int              `json:"remote_endpoints"`
+}
+
+// EndpointStatus is a container's attachment on this host.
+type EndpointStatus struct {
+	ID        string         `json:"id"`
+	MAC       string         `json:"mac"`
+	Addresses []netip.Prefix `json:"addresses"`
+	Device    string         `json:"device"`
+	Joined    bool           `json:"joined"`
+}
+
+// PeerStatus is another host with which this one shares networks.
+type PeerStatus struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Underlay netip.Addr `json:"underlay"`
+	Alive    bool       `json:"alive"` // its falcon answers; its containers may well be reachable when it does not
+	Networks int        `json:"networks"`
+}
+
+// Status describes this host at this moment.
+func (d *Driver) Status(ctx context.Context) Status {
+	s := Status{
+		Version:  d.cfg.Version,
+		Host:     HostStatus{ID: d.host, Name: d.cfg.HostName, Underlay: d.underlay.current(), Port: d.cfg.Port},
+		Store:    d.store.Status(ctx),
+		Steering: SteeringStatus{Mode: d.cfg.Steering, Shortcut: d.cfg.Shortcut, Split: d.cfg.Split},
+		Networks: []NetworkStatus{},
+		Peers:    d.view.peers(d.host),
+		Degraded: d.trouble.list(),
+		Ready:    d.view.isReady(),
+	}
+	for _, m := range d.view.memberships(d.host) {
+		if scene, ok := d.view.scene(m.Network); ok {
+			s.Networks = append(s.Networks, d.networkStatus(m, scene))
+		}
+	}
+	if s.Peers == nil {
+		s.Peers = []PeerStatus{}
+	}
+	return s
+}
+
+func (d *Driver) networkStatus(m store.Member, s scene) NetworkStatus {
+	vni := datapath.VNI(s.network.VNI)
+	n := NetworkStatus{
+		Name: s.network.Name, DockerID: m.DockerID, VNI: s.network.VNI, MTU: s.network.MTU,
+		Subnets: s.network.Subnets, Internal: s.network.Internal,
+		Bridge: datapath.BridgeDevice(vni), VXLAN: datapath.VXLANDevice(vni),
+		Endpoints: []EndpointStatus{},
+	}
+	for id := range s.members {
+		n.Hosts = append(n.Hosts, s.hosts[id].Name)
+	}
+	slices.Sort(n.Hosts)
+	for _, e := range s.endpoints {
+		if e.Host != d.host {
+			n.Remote++
+			continue
+		}
+		n.Endpoints = append(n.Endpoints, EndpointStatus{
+			ID: e.ID, MAC: e.MAC, Addresses: e.Addresses, Device: datapath.HostDevice(e.ID), Joined: e.Sandbox != "",
+		})
+	}
+	slices.SortFunc(n.Endpoints, func(a, b EndpointStatus) int { return strings.Compare(a.ID, b.ID) })
+	return n
+}
+
+// StatusPath is where the API answers with a Status.
+const StatusPath = "/v1/status"
+
+// NewAPI is the handler of the local API, for the other commands of this host.
+func NewAPI(d *Driver) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+StatusPath, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(d.Status(r.Context())) // fails only when the client is gone
+	})
+	return mux
+}

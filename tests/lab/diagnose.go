@@ -1,0 +1,70 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+// questions are the commands that show the state of a host; those of absent programs fail, which shows.
+var questions = [][]string{
+	{"ip", "-d", "-s", "link"},
+	{"ip", "address"},
+	{"ip", "route", "show", "table", "all"},
+	{"ip", "neigh"},
+	{"bridge", "fdb"},
+	{"iptables-save"},
+	{"ip6tables-save"},
+	{"bpftool", "net"},
+	{"ps", "-eo", "pid,ppid,stat,etimes,args"},
+	{"findmnt", "--list", "--output", "TARGET,SOURCE,FSTYPE"},
+}
+
+// engineQuestions are those of hosts with an engine.
+var engineQuestions = [][]string{
+	{"docker", "ps", "--all"},
+	{"docker", "network", "ls"},
+	{"sh", "-c", "docker ps -aq | xargs -r docker inspect"},
+	{"sh", "-c", "docker network ls -q | xargs -r docker network inspect"},
+}
+
+// Diagnose writes what there is to know about the lab: the state of each host, and all logs.
+func (l *Lab) Diagnose(ctx context.Context, w io.Writer) {
+	for _, h := range l.Hosts {
+		ask := questions
+		if h.Engine != nil && h.Engine.Running() {
+			ask = append(ask[:len(ask):len(ask)], engineQuestions...)
+		}
+		if h.Plugin != nil && h.Plugin.Running() {
+			ask = append(ask[:len(ask):len(ask)], []string{"falcon", "status"})
+		}
+		for _, argv := range ask {
+			out, err := h.Exec(ctx, argv...)
+			section(w, fmt.Sprintf("%s: %s", h.Name, argv), out, err)
+		}
+	}
+	for _, d := range l.daemons() {
+		log, err := os.ReadFile(d.Log)
+		section(w, d.Log, string(log), err)
+	}
+}
+
+func section(w io.Writer, title, text string, err error) {
+	fmt.Fprintf(w, "=== %s\n%s\n", title, text)
+	if err != nil {
+		fmt.Fprintf(w, "(%v)\n", err)
+	}
+}
+
+// daemons are all of the lab's.
+func (l *Lab) daemons() []*Daemon {
+	var ds []*Daemon
+	if l.Etcd != nil {
+		ds = append(ds, l.Etcd)
+	}
+	for _, h := range l.Hosts {
+		ds = append(ds, h.daemons()...)
+	}
+	return ds
+}

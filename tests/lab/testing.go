@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	startLimit    = 2 * time.Minute
+	diagnoseLimit = 30 * time.Second
+)
+
+// Require skips the test for an ordinary user, who cannot make a lab. In CI, where the variable of that name
+// is set, it fails instead.
+func Require(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("a lab needs root")
+	}
+	t.Skip("a lab needs root")
+}
+
+// New makes a lab that ends with the test. When the test fails, what the lab looked like is written to
+// out/lab/TEST.txt of the module, and its main parts to the test's log.
+func New(t testing.TB, o Options) *Lab {
+	t.Helper()
+	Require(t)
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	l, err := Start(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			report(t, l)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func report(t testing.TB, l *Lab) {
+	// The test's own context has ended.
+	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
+	defer cancel()
+	var b strings.Builder
+	l.Diagnose(ctx, &b)
+	for _, d := range l.daemons() {
+		t.Logf("end of %s:\n%s", filepath.Base(d.Log), d.LogTail())
+	}
+	file, err := saveReport(t.Name(), b.String())
+	if err != nil {
+		t.Logf("save diagnosis: %v; here it is:\n%s", err, b.String())
+		return
+	}
+	t.Logf("state of the lab at the time of the failure: %s", file)
+}
+
+func saveReport(test, text string) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "out", "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, strings.ReplaceAll(test, "/", "_")+".txt")
+	return file, os.WriteFile(file, []byte(text), 0o644)
+}

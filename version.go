@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// Stamped by the linker (see Makefile).
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit and what of the kernel falcon can use",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "falcon %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(out, "kernel %s\n", kernelRelease())
+			for _, f := range probe(cmd.Context()) {
+				fmt.Fprintf(out, "  %-12s %s\n", f.Check, found(f.OK))
+			}
+			return nil
+		},
+	}
+}
+
+func found(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "no"
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
