@@ -52,7 +52,7 @@ func bridgeMAC(vni VNI) MAC {
 // ensureBridge makes the bridge or repairs it, and brings it up once the guard is in place.
 func (d *Datapath) ensureBridge(ctx context.Context, n Network, tag string) (link, outcome, error) {
 	want := wantBridge(n, tag)
-	br, did, err := d.rt.ensure(ctx, want, want.bridge.encode())
+	br, did, err := d.rt.ensure(ctx, want, func() (link, error) { return d.rt.make(ctx, want, want.bridge.encode()) })
 	if err != nil {
 		return link{}, did, err
 	}

@@ -18,7 +18,7 @@ func (d *Datapath) CheckPort(ctx context.Context, port uint16) error {
 	if want.tag, err = (tag{network: "port-check", vni: MaxVNI}).encode(); err != nil {
 		return err
 	}
-	device, did, err := d.rt.ensure(ctx, want, want.vxlan.encode())
+	device, did, err := d.rt.ensure(ctx, want, func() (link, error) { return d.rt.make(ctx, want, want.vxlan.encode()) })
 	if err != nil {
 		return d.explainVXLAN(ctx, want, err)
 	}

@@ -126,9 +126,6 @@ func TestVNITaken(t *testing.T) {
 				t.Errorf("%q is not in: %v", n, err)
 			}
 		}
-		if err := h.RemoveNetwork(ctx, labVNI); err != nil {
-			t.Error(err)
-		}
 		unchanged(t, before, h.fullList())
 	}
 	t.Run("by a device", func(t *testing.T) {
@@ -167,6 +164,12 @@ func TestPortTaken(t *testing.T) {
 	taken := func(t *testing.T, h *labHost, by string) {
 		t.Helper()
 		before := h.ip("-o link")
+		if err := h.CheckPort(ctx, 4789); !errors.Is(err, ErrPortTaken) || !strings.Contains(err.Error(), by) {
+			t.Errorf("CheckPort: %v", err)
+		}
+		if err := h.CheckPort(ctx, 4790); err != nil {
+			t.Errorf("CheckPort of another: %v", err)
+		}
 		_, err := h.EnsureNetwork(ctx, h.network(labVNI))
 		if !errors.Is(err, ErrPortTaken) {
 			t.Fatalf("got %v", err)
@@ -178,9 +181,6 @@ func TestPortTaken(t *testing.T) {
 		}
 		if _, err := h.rt.linkByName(ctx, vxlanName(labVNI)); !errors.Is(err, errNoLink) {
 			t.Errorf("the vxlan device was left: %v", err)
-		}
-		if err := h.RemoveNetwork(ctx, labVNI); err != nil {
-			t.Error(err)
 		}
 		unchanged(t, before, h.ip("-o link"))
 	}

@@ -32,6 +32,8 @@ func (e Endpoint) check() (string, error) {
 		return "", fmt.Errorf("check endpoint %s: MAC %s is not a unicast address", e.ID, e.MAC)
 	case e.MTU < minMTU || e.MTU > maxMTU:
 		return "", fmt.Errorf("check endpoint %s: MTU %d is not in %d to %d", e.ID, e.MTU, minMTU, maxMTU)
+	case hasIPv6(e.Addresses) && e.MTU < minMTUv6:
+		return "", fmt.Errorf("check endpoint %s: MTU %d is below %d, which IPv6 needs (RFC 8200)", e.ID, e.MTU, minMTUv6)
 	}
 	return tag{network: e.Network, vni: e.VNI, endpoint: e.ID, mac: e.MAC}.encode()
 }

@@ -14,6 +14,7 @@ import (
 // A container must find no way to the host: not by ARP for an address of the host, nor by sending to the
 // bridge's own MAC. The same tries succeed once the guard is off, so they do test it.
 func TestGuardKeepsContainersOffTheHost(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, "ipv4", true)
 	o.a.ip("addr add 2001:db8:7::1/128 dev lo")
 	hosts := []string{"192.0.2.1", "2001:db8:7::1"}

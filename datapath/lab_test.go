@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,21 @@ func requireRoot(t testing.TB) {
 
 var spaces atomic.Int64
 
+const spacePrefix = "fdp"
+
+// TestMain first removes the namespaces of earlier runs that were killed.
+func TestMain(m *testing.M) {
+	left, _ := filepath.Glob("/run/netns/" + spacePrefix + "*-*")
+	for _, path := range left {
+		name := filepath.Base(path)
+		pid, _, _ := strings.Cut(strings.TrimPrefix(name, spacePrefix), "-")
+		if _, err := os.Stat("/proc/" + pid); os.IsNotExist(err) {
+			_ = exec.Command("ip", "netns", "del", name).Run()
+		}
+	}
+	os.Exit(m.Run())
+}
+
 // space is a network namespace.
 type space struct {
 	t    testing.TB
@@ -40,7 +56,7 @@ type space struct {
 func newSpace(t testing.TB, role string) *space {
 	t.Helper()
 	requireRoot(t)
-	s := &space{t, fmt.Sprintf("fdp%d-%d-%s", os.Getpid(), spaces.Add(1), role)}
+	s := &space{t, fmt.Sprintf("%s%d-%d-%s", spacePrefix, os.Getpid(), spaces.Add(1), role)}
 	run(t, "ip", "netns", "add", s.name)
 	t.Cleanup(s.remove)
 	s.ip("link set lo up")
@@ -295,7 +311,10 @@ func (o overlay) forwardings() (a, b Forwarding) {
 
 func eachUnderlay(t *testing.T, f func(t *testing.T, underlay string)) {
 	for underlay := range underlays {
-		t.Run(underlay, func(t *testing.T) { f(t, underlay) })
+		t.Run(underlay, func(t *testing.T) {
+			t.Parallel()
+			f(t, underlay)
+		})
 	}
 }
 

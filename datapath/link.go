@@ -101,7 +101,7 @@ func inBridge(index int) nl.NetlinkRequestData {
 	return nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(index)))
 }
 
-// createLink makes a device, down and marked as being made. own are attributes of this kind of device.
+// createLink makes a device, down and marked as being made.
 func (r *rtnl) createLink(ctx context.Context, want link, own *nl.RtAttr) error {
 	data := []nl.NetlinkRequestData{
 		nl.NewIfInfomsg(unix.AF_UNSPEC),
@@ -139,11 +139,11 @@ func (o outcome) change() Change {
 	return Change{Added: 1}
 }
 
-// ensure makes a device, or gives the one that is there what it lacks. It does not bring it up.
-func (r *rtnl) ensure(ctx context.Context, want link, own *nl.RtAttr) (link, outcome, error) {
+// ensure gives a device what it lacks, or calls make if it is not there. It does not bring it up.
+func (r *rtnl) ensure(ctx context.Context, want link, make func() (link, error)) (link, outcome, error) {
 	have, err := r.linkByName(ctx, want.name)
 	if errors.Is(err, errNoLink) {
-		have, err = r.make(ctx, want, own)
+		have, err = make()
 		return have, created, err
 	}
 	if err != nil {
@@ -158,6 +158,7 @@ func (r *rtnl) ensure(ctx context.Context, want link, own *nl.RtAttr) (link, out
 	return have, repaired, r.settle(ctx, have, want)
 }
 
+// make creates a device and settles it, or leaves none. own are attributes of this kind of device.
 func (r *rtnl) make(ctx context.Context, want link, own *nl.RtAttr) (link, error) {
 	if err := r.createLink(ctx, want, own); err != nil {
 		return link{}, fmt.Errorf("create device %s: %w", want.name, err)

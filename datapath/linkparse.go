@@ -14,11 +14,7 @@ func parseLink(msg []byte) (link, error) {
 	if len(msg) < unix.SizeofIfInfomsg {
 		return link{}, errShort
 	}
-	head := nl.DeserializeIfInfomsg(msg)
-	a, err := parseAttrs(msg[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return link{}, err
-	}
+	head, a := nl.DeserializeIfInfomsg(msg), attrs(msg[unix.SizeofIfInfomsg:])
 	l := link{
 		index:   int(head.Index),
 		name:    a.str(unix.IFLA_IFNAME),
@@ -29,50 +25,28 @@ func parseLink(msg []byte) (link, error) {
 		mtu:     int(a.u32(unix.IFLA_MTU)),
 		master:  int(a.u32(unix.IFLA_MASTER)),
 		peer:    int(a.u32(unix.IFLA_LINK)),
+		addrGen: addrGenAbsent,
 	}
-	copy(l.mac[:], a[unix.IFLA_ADDRESS])
-	if l.addrGen, err = parseAddrGen(a); err != nil {
-		return link{}, err
+	copy(l.mac[:], a.get(unix.IFLA_ADDRESS))
+	inet6 := a.nested(unix.IFLA_AF_SPEC).nested(unix.AF_INET6)
+	if mode := inet6.get(unix.IFLA_INET6_ADDR_GEN_MODE); len(mode) > 0 {
+		l.addrGen = int(mode[0])
 	}
-	return l, l.parseInfo(a)
-}
-
-func parseAddrGen(a attrs) (int, error) {
-	families, err := a.nested(unix.IFLA_AF_SPEC)
-	if err != nil {
-		return 0, err
-	}
-	inet6, err := families.nested(unix.AF_INET6)
-	if err != nil {
-		return 0, err
-	}
-	if mode := inet6[unix.IFLA_INET6_ADDR_GEN_MODE]; len(mode) > 0 {
-		return int(mode[0]), nil
-	}
-	return addrGenAbsent, nil
+	l.parseInfo(a.nested(unix.IFLA_LINKINFO))
+	return l, nil
 }
 
 // parseInfo reads what only devices of a kind have.
-func (l *link) parseInfo(a attrs) error {
-	info, err := a.nested(unix.IFLA_LINKINFO)
-	if err != nil {
-		return err
-	}
+func (l *link) parseInfo(info attrs) {
 	l.kind = info.str(nl.IFLA_INFO_KIND)
-	data, err := info.nested(nl.IFLA_INFO_DATA)
-	if err != nil {
-		return err
-	}
+	data := info.nested(nl.IFLA_INFO_DATA)
 	switch l.kind {
 	case kindBridge:
 		l.bridge = parseBridge(data)
 	case kindVXLAN:
 		l.vxlan = parseVXLAN(data)
 	}
-	if info.str(nl.IFLA_INFO_SLAVE_KIND) != kindBridge {
-		return nil
+	if info.str(nl.IFLA_INFO_SLAVE_KIND) == kindBridge {
+		l.port = parsePort(info.nested(nl.IFLA_INFO_SLAVE_DATA))
 	}
-	port, err := info.nested(nl.IFLA_INFO_SLAVE_DATA)
-	l.port = parsePort(port)
-	return err
 }

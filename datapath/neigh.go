@@ -107,19 +107,15 @@ func parseNeigh(msg []byte) (n neigh, ok bool) {
 	if len(msg) < sizeofNdmsg {
 		return neigh{}, false
 	}
-	a, err := parseAttrs(msg[sizeofNdmsg:])
-	if err != nil {
-		return neigh{}, false
-	}
-	native := nl.NativeEndian()
+	a, native := attrs(msg[sizeofNdmsg:]), nl.NativeEndian()
 	n = neigh{
 		device: int(native.Uint32(msg[4:])),
 		state:  native.Uint16(msg[8:]),
 		flags:  msg[10],
 		master: int(a.u32(netlink.NDA_MASTER)),
 	}
-	n.addr, _ = netip.AddrFromSlice(a[netlink.NDA_DST])
-	return n, copy(n.mac[:], a[netlink.NDA_LLADDR]) == len(n.mac)
+	n.addr, _ = netip.AddrFromSlice(a.get(netlink.NDA_DST))
+	return n, copy(n.mac[:], a.get(netlink.NDA_LLADDR)) == len(n.mac)
 }
 
 // sizeofNdmsg is the size of struct ndmsg: family, padding, index, state, flags, type.

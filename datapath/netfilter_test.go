@@ -23,6 +23,7 @@ func (h *labHost) bridgedFramesMeetNetfilter() {
 
 // A host with Docker's FORWARD policy: nothing passes, until EnsureHost puts its rule in.
 func TestOverlayPassesDockersForwardPolicy(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, "ipv4", true)
 	o.a.bridgedFramesMeetNetfilter()
 	for _, cmd := range []string{"iptables", "ip6tables"} {

@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// Smallest and largest MTU that a bridge and a VXLAN device take.
 const (
-	minMTU = 68
-	maxMTU = 65535
+	minMTU   = 68    // the smallest that the devices take
+	maxMTU   = 65535 // and the largest
+	minMTUv6 = 1280  // below it, the kernel takes IPv6 off a device
 )
 
 // check refuses what the kernel would misread or fail on half-way, and gives the tag of the network's devices.
@@ -34,7 +34,8 @@ func (n Network) check() (string, error) {
 //	fbr-<vni>  bridge, no address, guarded (nothing reaches the host's own stack through it)
 //	fvx-<vni>  VXLAN device, a port of the bridge
 //
-// A bridge that had to be made anew gets the network's endpoints back as ports.
+// A bridge that had to be made anew gets the network's endpoints back as ports. If the VXLAN device cannot be,
+// they keep it, and one another.
 func (d *Datapath) EnsureNetwork(ctx context.Context, n Network) (Change, error) {
 	n.Local = n.Local.Unmap()
 	tag, err := n.check()
@@ -45,16 +46,19 @@ func (d *Datapath) EnsureNetwork(ctx context.Context, n Network) (Change, error)
 	if err != nil {
 		return bridgeDid.change(), err
 	}
+	c := bridgeDid.change()
+	if bridgeDid == created {
+		ports, err := d.reattach(ctx, n.VNI, br)
+		if c = c.Add(ports); err != nil {
+			return c, err
+		}
+	}
 	vxlanDid, err := d.ensureVXLAN(ctx, n, tag, br.index)
-	c := bridgeDid.change().Add(vxlanDid.change())
-	if err != nil {
-		return c, err
+	if err != nil && c == created.change() {
+		// A bridge that we made and that nobody is on: leave nothing of a network that cannot be.
+		err = errors.Join(err, d.rt.deleteLink(ctx, br))
 	}
-	if bridgeDid != created {
-		return c, nil
-	}
-	ports, err := d.reattach(ctx, n.VNI, br)
-	return c.Add(ports), err
+	return c.Add(vxlanDid.change()), err
 }
 
 // reattach makes a network's endpoints ports of its bridge.

@@ -69,6 +69,7 @@ func (s *space) capture(device, filter string) (stop func() string) {
 
 // Who is asked for is known, so nobody on the wire is asked.
 func TestKnownAddressesAreAnsweredLocally(t *testing.T) {
+	t.Parallel()
 	const asks = "arp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
 	o := newOverlay(t, "ipv4", true)
 	local := o.a.attach(endpointN(labVNI, 3))
@@ -113,6 +114,7 @@ func TestBroadcastAndMulticastReachOtherHosts(t *testing.T) {
 
 // Two networks may use the same addresses and MACs.
 func TestNetworksDoNotMix(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, "ipv4", false)
 	const other = labVNI + 1
 	for _, h := range []*labHost{o.a, o.b} {

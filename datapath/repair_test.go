@@ -55,6 +55,7 @@ func TestRepair(t *testing.T) {
 	}
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := newOverlay(t, "ipv4", true)
 			o.works(t)
 			if c := o.reconcile(); c != (Change{}) {
@@ -78,6 +79,7 @@ func TestRepair(t *testing.T) {
 
 // The pair is rebuilt as Docker had made it: name, MAC, MTU, addresses, routes, also where IPv6 is off by default.
 func TestRebuiltVeth(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, "ipv4", true)
 	o.ca.ip("link add eth1 type bridge") // as the gateway's network is, in Docker
 	o.ca.ip("link set eth1 up")

@@ -139,26 +139,31 @@ func uninterrupted[T any](ctx context.Context, list func() (T, error)) (T, error
 	return none, fmt.Errorf("%w %d times in a row", ErrInterrupted, dumpAttempts)
 }
 
-// attrs is a parsed attribute list; the flag bits of the types are cleared.
-type attrs map[uint16][]byte
+// attrs is a list of netlink attributes as it came. It is searched where it lies, which beats building a map for
+// the few out of fifty of a link that are looked at.
+type attrs []byte
 
-func parseAttrs(b []byte) (attrs, error) {
-	list, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return nil, fmt.Errorf("parse attributes: %w", err)
+// get gives an attribute's value, nil if it is not there. The flag bits of types are ignored.
+func (a attrs) get(typ uint16) []byte {
+	native := nl.NativeEndian()
+	for len(a) >= unix.SizeofRtAttr {
+		size := int(native.Uint16(a))
+		if size < unix.SizeofRtAttr || size > len(a) {
+			return nil // malformed, and so is all that follows
+		}
+		if native.Uint16(a[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER) == typ {
+			return a[unix.SizeofRtAttr:size:size]
+		}
+		a = a[min((size+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1), len(a)):]
 	}
-	m := make(attrs, len(list))
-	for _, a := range list {
-		m[a.Attr.Type&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER)] = a.Value
-	}
-	return m, nil
+	return nil
 }
 
-// nested parses the attribute list inside attribute typ; an absent one is an empty list.
-func (a attrs) nested(typ uint16) (attrs, error) { return parseAttrs(a[typ]) }
+// nested gives the list inside an attribute; an absent one is an empty list.
+func (a attrs) nested(typ uint16) attrs { return a.get(typ) }
 
 func (a attrs) str(typ uint16) string {
-	v := a[typ]
+	v := a.get(typ)
 	if i := slices.Index(v, 0); i >= 0 {
 		v = v[:i]
 	}
@@ -166,13 +171,16 @@ func (a attrs) str(typ uint16) string {
 }
 
 func (a attrs) u32(typ uint16) uint32 {
-	if v := a[typ]; len(v) >= 4 {
+	if v := a.get(typ); len(v) >= 4 {
 		return nl.NativeEndian().Uint32(v)
 	}
 	return 0
 }
 
-func (a attrs) flag(typ uint16) bool { return len(a[typ]) > 0 && a[typ][0] != 0 }
+func (a attrs) flag(typ uint16) bool {
+	v := a.get(typ)
+	return len(v) > 0 && v[0] != 0
+}
 
 func flagAttr(on bool) []byte {
 	if on {

@@ -30,9 +30,14 @@ func (p vethPeer) encode() *nl.RtAttr {
 	return data
 }
 
-// ensureVeth makes or repairs the host end, and the container end where the pair has to be made.
+// ensureVeth makes or repairs the host end; the container's end it only makes.
 func (d *Datapath) ensureVeth(ctx context.Context, e Endpoint, want link) (link, outcome, error) {
-	host, did, err := d.settleVeth(ctx, e, want)
+	host, did, err := d.rt.ensure(ctx, want, func() (link, error) {
+		if e.Sandbox != "" {
+			return d.rebuildVeth(ctx, e, want)
+		}
+		return d.makeVeth(ctx, e, want)
+	})
 	if err != nil {
 		return link{}, did, err
 	}
@@ -40,23 +45,16 @@ func (d *Datapath) ensureVeth(ctx context.Context, e Endpoint, want link) (link,
 	return host, max(did, up), err
 }
 
-func (d *Datapath) settleVeth(ctx context.Context, e Endpoint, want link) (link, outcome, error) {
-	if e.Sandbox != "" {
-		_, err := d.rt.linkByName(ctx, want.name)
-		if errors.Is(err, errNoLink) {
-			host, err := d.rebuildVeth(ctx, e, want)
-			return host, created, err
-		}
-	}
+func (d *Datapath) makeVeth(ctx context.Context, e Endpoint, want link) (link, error) {
 	peer := vethPeer{name: ContainerDevice(e.ID), mac: e.MAC, mtu: e.MTU}
-	host, did, err := d.rt.ensure(ctx, want, peer.encode())
-	if err != nil || did != created {
-		return host, did, err
+	host, err := d.rt.make(ctx, want, peer.encode())
+	if err != nil {
+		return link{}, err
 	}
 	if err := d.rt.setAlias(ctx, peer.name, want.tag); err != nil {
-		return link{}, did, errors.Join(err, d.rt.deleteLink(ctx, host))
+		return link{}, errors.Join(err, d.rt.deleteLink(ctx, host))
 	}
-	return host, did, nil
+	return host, nil
 }
 
 func (r *rtnl) setAlias(ctx context.Context, name, alias string) error {

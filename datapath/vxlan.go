@@ -29,11 +29,11 @@ func parseVXLAN(a attrs) vxlanOptions {
 		learning: a.flag(nl.IFLA_VXLAN_LEARNING),
 		external: a.flag(nl.IFLA_VXLAN_FLOWBASED),
 	}
-	if port := a[nl.IFLA_VXLAN_PORT]; len(port) >= 2 {
+	if port := a.get(nl.IFLA_VXLAN_PORT); len(port) >= 2 {
 		o.port = binary.BigEndian.Uint16(port)
 	}
 	for _, typ := range []uint16{nl.IFLA_VXLAN_LOCAL, nl.IFLA_VXLAN_LOCAL6} {
-		if addr, ok := netip.AddrFromSlice(a[typ]); ok {
+		if addr, ok := netip.AddrFromSlice(a.get(typ)); ok {
 			o.local = addr
 		}
 	}
@@ -42,10 +42,11 @@ func parseVXLAN(a attrs) vxlanOptions {
 
 // encode gives what a VXLAN device is created with. What is left out takes the kernel's default:
 //
-//   - UDP checksums are sent, over IPv4 too. With a zero checksum, a receiver whose NIC does not verify inner
-//     checksums cannot merge packets at the NIC (udp_gro_receive passes on what nothing vouches for), and
-//     the VNI travels unprotected. Sending one is nearly free: the outer checksum follows from the inner one
-//     that is still to be filled in (local checksum offload, kernel 4.6).
+//   - UDP checksums are sent, over IPv4 too. Sending them is nearly free: the outer one follows from the inner
+//     one that the NIC is still to fill in (local checksum offload, kernel 4.6; Documentation/networking/
+//     checksum-offloads.rst). Receiving, a NIC that verifies the outer one has vouched for all bytes, and the
+//     kernel derives the inner one from that (checksum conversion, kernel 3.18), where without it the packet
+//     would have to be summed before it can be merged. It also is all that protects the VNI.
 //   - Over IPv6 zero checksums are neither sent nor accepted (RFC 8200, section 8.1). Accepting them is also
 //     one of the settings in which devices that share a port must agree (vxlan_find_sock), so the default
 //     lets us share 4789 with others.
@@ -72,7 +73,7 @@ func (d *Datapath) ensureVXLAN(ctx context.Context, n Network, tag string, bridg
 	if err := d.dropOther(ctx, want); err != nil {
 		return kept, err
 	}
-	vx, did, err := d.rt.ensure(ctx, want, want.vxlan.encode())
+	vx, did, err := d.rt.ensure(ctx, want, func() (link, error) { return d.rt.make(ctx, want, want.vxlan.encode()) })
 	if err != nil {
 		return did, d.explainVXLAN(ctx, want, err)
 	}

@@ -24,6 +24,8 @@ var (
 // Pools is what the driver tells the IPAM driver of the same process: which pools a network stands on, and
 // what a crash may have left in them.
 type Pools interface {
+	// KindOf tells as what an address is held: one of store's kinds, or empty.
+	KindOf(ctx context.Context, network string, address netip.Prefix) (string, error)
 	Bind(ctx context.Context, addressSpace, network string, subnets ...netip.Prefix) error
 	Unbind(ctx context.Context, network string) error
 	Collect(ctx context.Context, network string, olderThan time.Duration, now time.Time) (int, error)
@@ -115,6 +117,8 @@ func (d *Driver) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return d.followStore(ctx) })
 	tasks.Go(func() error { return d.reconciler.run(ctx, d.cfg.Interval) })
+	tasks.Go(func() error { return d.reconciler.watchKernel(ctx) })
+	tasks.Go(func() error { return d.reconciler.followRules(ctx) })
 	tasks.Go(func() error { return d.collector.run(ctx, d.cfg.Interval) })
 	tasks.Go(func() error { return d.watchUnderlay(ctx, d.cfg.Interval) })
 	tasks.Go(func() error {
@@ -136,10 +140,7 @@ func (d *Driver) followStore(ctx context.Context) error {
 			return nil
 		}
 		d.trouble.set("store", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(relistPause):
-		}
+		pause(ctx, relistPause)
 	}
 	return nil
 }

@@ -41,6 +41,9 @@ func (d *Driver) CreateEndpoint(ctx context.Context, req *network.CreateEndpoint
 	if err != nil {
 		return nil, err
 	}
+	if err := d.checkReserved(ctx, e); err != nil {
+		return nil, err
+	}
 	e.Host, e.Created = d.host, time.Now().UTC()
 	e, err = d.claimEndpoint(ctx, m, e)
 	if err != nil {
@@ -140,6 +143,21 @@ func lastOf(subnet netip.Prefix) netip.Addr {
 		a[bit/8] |= 0x80 >> (bit % 8)
 	}
 	return netip.AddrFrom4(a)
+}
+
+// checkReserved refuses addresses that the user reserved. The IPAM driver cannot: an --ip looks to it like
+// Docker's repeated request for an --aux-address.
+func (d *Driver) checkReserved(ctx context.Context, e store.Endpoint) error {
+	for _, a := range e.Addresses {
+		kind, err := d.cfg.Pools.KindOf(ctx, e.Network, a)
+		if err != nil {
+			return err
+		}
+		if kind == store.KindAuxiliary || kind == store.KindGateway {
+			return fmt.Errorf("address %s is %w: it is reserved as %s address of network %s; give another", a.Addr(), ErrTaken, kind, e.Network)
+		}
+	}
+	return nil
 }
 
 // claimEndpoint writes the endpoint and its claims, or returns the one that is there already if this is a retry.

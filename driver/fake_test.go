@@ -28,6 +28,7 @@ type fakeKernel struct {
 	strangers map[datapath.VNI]string
 	gone      map[string]bool // sandboxes
 	fail      error           // of the next changes, if set
+	deleted   chan string     // devices that somebody deletes
 }
 
 func newFakeKernel(address string) *fakeKernel {
@@ -38,6 +39,7 @@ func newFakeKernel(address string) *fakeKernel {
 		known:     map[datapath.VNI]datapath.Forwarding{},
 		strangers: map[datapath.VNI]string{},
 		gone:      map[string]bool{},
+		deleted:   make(chan string),
 	}
 }
 
@@ -129,6 +131,17 @@ func (k *fakeKernel) EnsureHost(context.Context) (datapath.Change, error) {
 	return datapath.Change{}, nil
 }
 
+func (k *fakeKernel) Watch(ctx context.Context, w datapath.Watcher) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case name := <-k.deleted:
+			w.LinkGone(name)
+		}
+	}
+}
+
 func (k *fakeKernel) SandboxGone(path string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -178,8 +191,9 @@ func (k *fakeKernel) setGone(path string) {
 // noPools stands for an IPAM driver that is not Falcon's.
 type noPools struct{}
 
-func (noPools) Bind(context.Context, string, string, ...netip.Prefix) error { return nil }
-func (noPools) Unbind(context.Context, string) error                        { return nil }
+func (noPools) Bind(context.Context, string, string, ...netip.Prefix) error  { return nil }
+func (noPools) KindOf(context.Context, string, netip.Prefix) (string, error) { return "", nil }
+func (noPools) Unbind(context.Context, string) error                         { return nil }
 func (noPools) Collect(context.Context, string, time.Duration, time.Time) (int, error) {
 	return 0, nil
 }

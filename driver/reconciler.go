@@ -36,6 +36,7 @@ type surroundings interface {
 	Underlay(ctx context.Context, which string) (datapath.Underlay, error)
 	TakenVNIs(ctx context.Context, port uint16) (map[datapath.VNI]string, error)
 	EnsureHost(ctx context.Context) (datapath.Change, error)
+	Watch(ctx context.Context, w datapath.Watcher) error
 	SandboxGone(path string) bool
 }
 
@@ -61,12 +62,15 @@ type reconciler struct {
 	mu    sync.Mutex // guards dirty; a leaf
 	dirty map[string]bool
 	wake  chan struct{} // capacity 1: there is something dirty
+
+	rules chan struct{} // capacity 1: netfilter rules changed
 }
 
 func newReconciler(cfg Config, v *view, u *underlay, t *troubles) *reconciler {
 	r := &reconciler{
 		dp: cfg.Datapath, view: v, host: cfg.HostID, underlay: u, log: cfg.Log, trouble: t,
 		gate: make(chan struct{}, 1), dirty: map[string]bool{}, wake: make(chan struct{}, 1),
+		rules: make(chan struct{}, 1),
 	}
 	r.gate <- struct{}{}
 	return r
@@ -87,8 +91,13 @@ func (r *reconciler) markDirty(network string) {
 	r.mu.Lock()
 	r.dirty[network] = true
 	r.mu.Unlock()
+	signal(r.wake)
+}
+
+// signal tells whoever listens on a channel of capacity 1, once for any number of signals not yet heard.
+func signal(c chan<- struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -354,8 +363,7 @@ func (r *reconciler) all(ctx context.Context) error {
 		return nil
 	}
 	var failures []error
-	_, err := r.dp.EnsureHost(ctx)
-	r.trouble.set("netfilter", err)
+	r.ensureHost(ctx)
 	for _, m := range r.view.memberships(r.host) {
 		err := r.network(ctx, m.Network)
 		r.trouble.set("network "+m.Network, err)

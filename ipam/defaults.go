@@ -31,17 +31,15 @@ func defaultSubnets(v6 bool) iter.Seq[netip.Prefix] {
 	return private
 }
 
-// private yields the same private subnets (RFC 1918) as Docker: 172.17.0.0/16 to 172.31.0.0/16, then
-// 192.168.0.0/20 to 192.168.240.0/20.
+// private yields private subnets (RFC 1918): 10.160.0.0/20 to 10.191.240.0/20. They are none of Docker's defaults
+// (172.17.0.0/12, 192.168.0.0/16; swarm: 10.0.0.0/8 from below): our subnets are no routes of the host,
+// so Docker would not see that they are in use, and give docker_gwbridge the same.
 func private(yield func(netip.Prefix) bool) {
-	for b := byte(17); b <= 31; b++ {
-		if !yield(netip.PrefixFrom(netip.AddrFrom4([4]byte{172, b}), 16)) {
-			return
-		}
-	}
-	for c := 0; c < 256; c += 16 {
-		if !yield(netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(c)}), 20)) {
-			return
+	for b := 160; b <= 191; b++ {
+		for c := 0; c < 256; c += 16 {
+			if !yield(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(b), byte(c)}), 20)) {
+				return
+			}
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestRequestPoolOverlapRace(t *testing.T) {
 
 func TestRequestDefaultPool(t *testing.T) {
 	s, c := newMemory(), newClock()
-	a := host(t, s, "a", c, "0.0.0.0/0", "128.0.0.0/1", "172.17.0.0/24", "172.16.0.0/30", "fc00::/7")
+	a := host(t, s, "a", c, "0.0.0.0/0", "128.0.0.0/1", "10.160.1.0/24", "10.128.0.0/30", "fc00::/7")
 	b := host(t, s, "b", c)
 	request := func(p *Pools, scope string, v6 bool) PoolID {
 		t.Helper()
@@ -82,12 +82,12 @@ func TestRequestDefaultPool(t *testing.T) {
 		want  string
 		why   string
 	}{
-		{a, "@a", "172.18.0.0/16", "172.17.0.0/24 is a route"},
-		{a, "@a", "172.19.0.0/16", "a second network gets another one"},
-		{b, "@b", "172.17.0.0/16", "b has no such route, and a's own pools do not matter to it"},
-		{a, "web", "172.20.0.0/16", "the pools of all hosts matter to a shared one"},
-		{b, "web", "172.20.0.0/16", "the second host joins"},
-		{b, "@b", "172.18.0.0/16", "a's own pools do not matter, the shared one does"},
+		{a, "@a", "10.160.16.0/20", "10.160.1.0/24 is a route"},
+		{a, "@a", "10.160.32.0/20", "a second network gets another one"},
+		{b, "@b", "10.160.0.0/20", "b has no such route, and a's own pools do not matter to it"},
+		{a, "web", "10.160.48.0/20", "the pools of all hosts matter to a shared one"},
+		{b, "web", "10.160.48.0/20", "the second host joins"},
+		{b, "@b", "10.160.16.0/20", "a's own pools do not matter, the shared one does"},
 	} {
 		if id := request(tt.p, tt.scope, false); id.Prefix != prefix(tt.want) || id.Scope != tt.scope {
 			t.Errorf("%s: got %s, want %s: %s", tt.scope, id, tt.want, tt.why)
@@ -128,9 +128,9 @@ func TestRequestDefaultPoolRefusals(t *testing.T) {
 	}
 
 	t.Run("route of the second host", func(t *testing.T) {
-		b := host(t, s, "b", c, "172.17.5.0/24")
+		b := host(t, s, "b", c, "10.160.5.0/24")
 		_, err := b.RequestDefaultPool(t.Context(), "web", false)
-		if !errors.Is(err, ErrOverlap) || !strings.Contains(err.Error(), "172.17.5.0/24") || !strings.Contains(err.Error(), "--subnet 172.17.0.0/16") {
+		if !errors.Is(err, ErrOverlap) || !strings.Contains(err.Error(), "10.160.5.0/24") || !strings.Contains(err.Error(), "--subnet 10.160.0.0/20") {
 			t.Errorf("got %v", err)
 		}
 		if err := b.RequestPool(t.Context(), joined); err != nil {
@@ -156,7 +156,7 @@ func TestRequestDefaultPoolRefusals(t *testing.T) {
 	})
 
 	t.Run("none left", func(t *testing.T) {
-		b := host(t, s, "b", c, "172.16.0.0/12", "192.168.0.0/16")
+		b := host(t, s, "b", c, "10.160.0.0/11")
 		if _, err := b.RequestDefaultPool(t.Context(), "@b", false); !errors.Is(err, ErrNoSubnet) || !strings.Contains(err.Error(), "--subnet") {
 			t.Errorf("got %v", err)
 		}
@@ -212,14 +212,14 @@ func TestDefaultSubnets(t *testing.T) {
 			}
 			all = append(all, p)
 		}
-		if want := map[bool]int{false: 31, true: ulaTries}[v6]; len(all) != want {
+		if want := map[bool]int{false: 512, true: ulaTries}[v6]; len(all) != want {
 			t.Errorf("v6 %v: got %d, want %d", v6, len(all), want)
 		}
 		for range defaultSubnets(v6) {
 			break
 		}
 	}
-	if p, err := chooseSubnet(false, []netip.Prefix{prefix("172.16.0.0/12")}); err != nil || p != prefix("192.168.0.0/20") {
+	if p, err := chooseSubnet(false, []netip.Prefix{prefix("10.160.0.0/16")}); err != nil || p != prefix("10.161.0.0/20") {
 		t.Errorf("got %s, %v", p, err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 //
 // Layout, one line per kind of key:
 //
-//	schema                                 {"version": 1}
+//	schema                                 {"version": 1}; the backend's own: not listed, not to be written
 //	hosts/<host>                           Host      who can be a member, and where
 //	alive/<host>                           host name, held by KeepAlive: tells the living from the dead
 //	networks/<network>                     Network   what all members agree on

@@ -5,7 +5,8 @@
 // in storetest states the contract and runs on both.
 //
 // What a backend promises:
-//   - Commit is atomic and linearizable: either all writes happen at one new revision, or none does.
+//   - Commit is atomic and linearizable: either all writes happen at one new revision, or none does. One that
+//     changes nothing (no writes, or deletions of what is absent) has no revision of its own.
 //   - List is a snapshot of one revision.
 //   - Watch delivers every commit after a revision, in order, each exactly once, or fails.
 package store
@@ -67,7 +68,8 @@ func (e *ConflictError) Error() string {
 // Is makes errors.Is(err, ErrConflict) true.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// Event is one change of a key. For a deletion only Key and Revision of the Record are set.
+// Event is one change of a key. For a deletion only Key and Revision of the Record are set. Its Value may be
+// shared with other watchers: do not modify it.
 type Event struct {
 	Record
 	Deleted bool
@@ -84,19 +86,23 @@ type Store interface {
 	List(ctx context.Context, prefix string) ([]Record, int64, error)
 
 	// Commit applies the writes at one new revision, which it returns, if all conditions hold; otherwise
-	// it changes nothing and returns a *ConflictError. No key may stand in two writes.
+	// it changes nothing and returns a *ConflictError for the first that does not. No key may stand in two
+	// writes, and MaxConditions, MaxWrites and MaxCommitBytes bound it. An error matching ErrUnavailable
+	// leaves open whether the commit happened: read before trying again.
 	Commit(ctx context.Context, conditions []Condition, writes []Write) (int64, error)
 
 	// Watch calls fn for every commit after revision that touched a key beginning with prefix, in
 	// order, with all the commit's matching events; it blocks until ctx ends (returning ctx's error) or the
 	// history is interrupted (ErrCompacted, ErrUnavailable): list again then. It stays blocked through an
-	// outage of the backend that loses no history.
+	// outage of the backend that loses no history. A store that was wiped, or restored from a backup, is
+	// ErrCompacted. fn is called by Watch's own goroutine and may take its time.
 	Watch(ctx context.Context, prefix string, revision int64, fn func(revision int64, events []Event)) error
 
 	// KeepAlive holds key at value for as long as this process lives and ctx lasts, then deletes it. When
 	// the process dies or is cut off, etcd deletes the key after the lease's time to live (10 s); bolt, whose
-	// only user is this process, leaves it until the next open. It restores the key after an outage
-	// and returns only when ctx ends.
+	// only user is this process, leaves it until the next open. It restores the key after an outage, and
+	// when somebody deletes it, and returns only when ctx ends; the key is gone then, unless the backend is
+	// out of reach. The key must begin with AlivePrefix.
 	KeepAlive(ctx context.Context, key string, value []byte) error
 
 	// Status tells what the store is and whether it answers now, for `falcon status`.

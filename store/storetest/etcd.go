@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,11 +24,12 @@ import (
 	"falcon/store"
 )
 
-// EtcdServer is a cluster of one real server on the loopback device.
+// EtcdServer is one real server on the loopback device.
 type EtcdServer struct {
 	Endpoint string // host:port
 	pki      *PKI   // nil without TLS
 	host     string
+	cluster  string // all members' peer URLs; empty for one that is alone
 	dir      string
 	flags    []string
 
@@ -48,8 +50,34 @@ func StartSecureEtcd(t testing.TB, pki *PKI, flags ...string) *EtcdServer {
 	return startEtcd(t, &EtcdServer{host: pki.host, pki: pki, flags: flags})
 }
 
+// StartEtcdCluster starts a cluster of some servers.
+func StartEtcdCluster(t testing.TB, size int) []*EtcdServer {
+	t.Helper()
+	servers := make([]*EtcdServer, size)
+	peers := make([]string, size)
+	for i := range servers {
+		servers[i] = &EtcdServer{host: loopbackHost()}
+		peers[i] = servers[i].name() + "=" + servers[i].peerURL()
+	}
+	for _, s := range servers {
+		s.cluster = strings.Join(peers, ",")
+		s.prepare(t)
+		s.Launch(t) // none becomes ready without the others
+	}
+	for _, s := range servers {
+		s.waitReady(t)
+	}
+	return servers
+}
+
 func startEtcd(t testing.TB, s *EtcdServer) *EtcdServer {
 	t.Helper()
+	s.prepare(t)
+	s.Start(t)
+	return s
+}
+
+func (s *EtcdServer) prepare(t testing.TB) {
 	s.Endpoint = s.host + ":23790"
 	s.dir = t.TempDir()
 	t.Cleanup(func() {
@@ -58,8 +86,6 @@ func startEtcd(t testing.TB, s *EtcdServer) *EtcdServer {
 			s.dump(t)
 		}
 	})
-	s.Start(t)
-	return s
 }
 
 // loopbackHost is an address for one server. All of 127/8 is the loopback device, so a random one needs no
@@ -70,6 +96,13 @@ func loopbackHost() string {
 
 // Start starts the server again, on the same data.
 func (s *EtcdServer) Start(t testing.TB) {
+	t.Helper()
+	s.Launch(t)
+	s.waitReady(t)
+}
+
+// Launch starts it without waiting until it serves: a member of a cluster may need others for that.
+func (s *EtcdServer) Launch(t testing.TB) {
 	t.Helper()
 	path, err := exec.LookPath("etcd")
 	if err != nil {
@@ -100,15 +133,18 @@ func (s *EtcdServer) Start(t testing.TB) {
 	if err := <-started; err != nil {
 		t.Fatalf("start etcd: %v", err)
 	}
-	s.waitReady(t)
 }
 
 func (s *EtcdServer) arguments() []string {
-	client, peer := s.url(), "http://"+s.host+":23791"
+	client, peer := s.url(), s.peerURL()
+	cluster := s.cluster
+	if cluster == "" {
+		cluster = s.name() + "=" + peer
+	}
 	arguments := []string{
-		"--name", "test", "--data-dir", s.dataDir(),
+		"--name", s.name(), "--data-dir", s.dataDir(),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "test=" + peer,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
 		"--heartbeat-interval", "20", "--election-timeout", "200", // ms: a quick start and short leases
 		"--bcrypt-cost", "4", "--logger", "zap",
 	}
@@ -124,13 +160,13 @@ func (s *EtcdServer) waitReady(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	go func() {
+	go func(exited <-chan struct{}) {
 		select {
-		case <-s.exited:
+		case <-exited:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	}(s.exited)
 	client := s.Client(t)
 	defer client.Close()
 	_, err := client.Get(ctx, "ready")
@@ -220,6 +256,8 @@ func (s *EtcdServer) url() string {
 	return "http://" + s.Endpoint
 }
 
+func (s *EtcdServer) peerURL() string { return "http://" + s.host + ":23791" }
+func (s *EtcdServer) name() string    { return "etcd-" + s.host }
 func (s *EtcdServer) dataDir() string { return filepath.Join(s.dir, "data") }
 func (s *EtcdServer) logFile() string { return filepath.Join(s.dir, "log") }
 

@@ -57,7 +57,13 @@ func run() (failure error) {
 	for _, h := range l.Hosts {
 		d.say("%s  %v on eth0;  %s", h.Name, h.Addr, strings.Join(h.Plugin.Args()[1:], " "))
 	}
-	return d.show(ctx, l.Hosts)
+	if err := d.show(ctx, l.Hosts); err != nil {
+		if file, saved := l.SaveReport(ctx, "demo"); saved == nil && ctx.Err() == nil {
+			d.say("\nThe state of both hosts is in %s", file)
+		}
+		return err
+	}
+	return nil
 }
 
 // demo prints commands and runs them.

@@ -1,10 +1,13 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // questions are the commands that show the state of a host; those of absent programs fail, which shows.
@@ -14,8 +17,9 @@ var questions = [][]string{
 	{"ip", "route", "show", "table", "all"},
 	{"ip", "neigh"},
 	{"bridge", "fdb"},
-	{"iptables-save"},
-	{"ip6tables-save"},
+	{"iptables-save", "-c"},
+	{"ip6tables-save", "-c"},
+	{"nft", "list", "ruleset"},
 	{"bpftool", "net"},
 	{"ps", "-eo", "pid,ppid,stat,etimes,args"},
 	{"findmnt", "--list", "--output", "TARGET,SOURCE,FSTYPE"},
@@ -48,6 +52,25 @@ func (l *Lab) Diagnose(ctx context.Context, w io.Writer) {
 		log, err := os.ReadFile(d.Log)
 		section(w, d.Log, string(log), err)
 	}
+}
+
+// SaveReport writes a diagnosis to out/lab/NAME.txt of the module and returns the path.
+func (l *Lab) SaveReport(ctx context.Context, name string) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", fmt.Errorf("save report: %w", err)
+	}
+	dir := filepath.Join(root, "out", "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("save report: %w", err)
+	}
+	var b bytes.Buffer
+	l.Diagnose(ctx, &b)
+	file := filepath.Join(dir, strings.ReplaceAll(name, "/", "_")+".txt")
+	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+		return "", fmt.Errorf("save report: %w", err)
+	}
+	return file, nil
 }
 
 func section(w io.Writer, title, text string, err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -53,28 +52,13 @@ func report(t testing.TB, l *Lab) {
 	// The test's own context has ended.
 	ctx, cancel := context.WithTimeout(context.Background(), diagnoseLimit)
 	defer cancel()
-	var b strings.Builder
-	l.Diagnose(ctx, &b)
 	for _, d := range l.daemons() {
 		t.Logf("end of %s:\n%s", filepath.Base(d.Log), d.LogTail())
 	}
-	file, err := saveReport(t.Name(), b.String())
+	file, err := l.SaveReport(ctx, t.Name())
 	if err != nil {
-		t.Logf("save diagnosis: %v; here it is:\n%s", err, b.String())
+		t.Log(err)
 		return
 	}
 	t.Logf("state of the lab at the time of the failure: %s", file)
-}
-
-func saveReport(test, text string) (string, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, "out", "lab")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, strings.ReplaceAll(test, "/", "_")+".txt")
-	return file, os.WriteFile(file, []byte(text), 0o644)
 }
