@@ -6,7 +6,7 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build deps demo test test-unit test-lab lint generate check-generated fuzz clean
+.PHONY: build deps demo bench test test-unit test-lab lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
@@ -16,6 +16,9 @@ deps: ## install what demo, tests and generate need
 
 demo: deps build ## two hosts, two engines, one network
 	$(GO) run ./tests/demo
+
+bench: deps build ## what it costs, in out/bench; QUICK=1 for a short run, EXPERIMENT=NAME for one
+	$(GO) run ./tests/bench -quick=$(if $(QUICK),true,false) -experiment "$(EXPERIMENT)"
 
 test: deps build test-unit test-lab ## everything
 

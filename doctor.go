@@ -73,20 +73,36 @@ func examineHost(ctx context.Context, underlay string, port uint16, status *driv
 		return nil // probe has said so
 	}
 	defer dp.Close()
-	findings := []datapath.Finding{examineUnderlay(ctx, dp, underlay), examineBPFFS()}
+	findings := append(examineUnderlay(ctx, dp, underlay), examineBPFFS())
 	return append(findings, examineVXLAN(ctx, dp, port, status)...)
 }
 
-func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) datapath.Finding {
+func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) []datapath.Finding {
 	f := datapath.Finding{Check: "underlay"}
 	u, err := dp.Underlay(ctx, which)
 	if err != nil {
 		f.Detail, f.Advice = err.Error(), "give the interface or address between the hosts with --underlay"
-		return f
+		return []datapath.Finding{f}
 	}
 	f.Detail = fmt.Sprintf("%s on %s, MTU %d: %d inside containers", u.Address, u.Interface, u.MTU, u.OverlayMTU())
 	if f.OK = u.OverlayMTU() >= minOverlayMTU; !f.OK {
 		f.Advice = fmt.Sprintf("raise the MTU of %s and of the path between hosts: IPv6 needs %d inside containers", u.Interface, minOverlayMTU)
+	}
+	return []datapath.Finding{f, examineOffloads(ctx, dp, u.Interface)}
+}
+
+// examineOffloads says what the underlay's device leaves to the CPU. Nothing fails without offloads.
+func examineOffloads(ctx context.Context, dp *datapath.Datapath, device string) datapath.Finding {
+	f := datapath.Finding{Check: "offloads", OK: true}
+	o, err := dp.Offloads(ctx, device)
+	switch {
+	case err != nil:
+		f.Detail = "unknown: " + err.Error()
+	case o.Checksum && o.Segmentation:
+		f.Detail = device + " computes checksums and segments overlay packets"
+	default:
+		f.Detail = fmt.Sprintf("%s: checksums %t, segmentation of overlay packets %t", device, o.Checksum, o.Segmentation)
+		f.Advice = "slower than it could be; see: ethtool -k " + device
 	}
 	return f
 }
@@ -100,8 +116,8 @@ const bpffs = "/sys/fs/bpf"
 func examineBPFFS() datapath.Finding {
 	f := datapath.Finding{Check: "bpffs", Detail: bpffs + " is mounted", OK: true}
 	var s unix.Statfs_t
-	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC { //nolint:unconvert // 32 bits on some
-		f.Detail, f.OK = bpffs+" is not a bpffs", false
+	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC {
+		f.Detail = bpffs + " is not a bpffs; this version pins nothing yet"
 		f.Advice = "mount -t bpf bpf " + bpffs
 	}
 	return f
@@ -136,7 +152,11 @@ func examineDaemon(ctx context.Context, runDir string) ([]datapath.Finding, *dri
 	if err != nil {
 		return []datapath.Finding{{Check: "daemon", OK: true, Detail: "not running (" + err.Error() + ")"}}, nil
 	}
-	findings := []datapath.Finding{{Check: "daemon", OK: s.Ready, Detail: "version " + s.Version, Advice: "see the store below"}}
+	running := datapath.Finding{Check: "daemon", OK: s.Ready, Detail: "version " + s.Version}
+	if !running.OK {
+		running.Advice = "it has not read the store yet: see below"
+	}
+	findings := []datapath.Finding{running}
 	intent := datapath.Finding{Check: "store", OK: s.Store.Error == "", Detail: s.Store.Kind + " " + s.Store.Where}
 	if !intent.OK {
 		intent.Detail += ": " + s.Store.Error
@@ -145,7 +165,7 @@ func examineDaemon(ctx context.Context, runDir string) ([]datapath.Finding, *dri
 	findings = append(findings, intent)
 	for _, d := range s.Degraded {
 		if d.What != "store" {
-			findings = append(findings, datapath.Finding{Check: d.What, Detail: d.Why, Advice: "see the daemon's log"})
+			findings = append(findings, datapath.Finding{Check: d.What, Detail: d.Why})
 		}
 	}
 	return findings, &s
@@ -156,12 +176,15 @@ func report(out io.Writer, findings []datapath.Finding) error {
 	var failure error
 	for _, f := range findings {
 		verdict := "ok"
-		if !f.OK {
+		switch {
+		case !f.OK:
 			verdict, failure = "FAIL", errUnhealthy
+		case f.Advice != "":
+			verdict = "note"
 		}
-		fmt.Fprintf(out, "%-4s  %-14s %s\n", verdict, f.Check, strings.TrimSpace(f.Detail))
-		if !f.OK && f.Advice != "" {
-			fmt.Fprintf(out, "      %-14s -> %s\n", "", f.Advice)
+		fmt.Fprintf(out, "%-4s  %-16s  %s\n", verdict, f.Check, strings.TrimSpace(f.Detail))
+		if f.Advice != "" {
+			fmt.Fprintf(out, "      %-16s  -> %s\n", "", f.Advice)
 		}
 	}
 	return failure

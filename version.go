@@ -24,7 +24,7 @@ func versionCommand() *cobra.Command {
 			fmt.Fprintf(out, "falcon %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			fmt.Fprintf(out, "kernel %s\n", kernelRelease())
 			for _, f := range probe(cmd.Context()) {
-				fmt.Fprintf(out, "  %-12s %s\n", f.Check, found(f.OK))
+				fmt.Fprintf(out, "  %-16s  %s\n", f.Check, found(f.OK))
 			}
 			return nil
 		},

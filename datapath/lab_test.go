@@ -250,6 +250,9 @@ func (h *labHost) ensureNetwork(n Network) Change {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	if c != (Change{}) {
+		h.waitUp(bridgeName(n.VNI))
+	}
 	return c
 }
 

@@ -35,7 +35,8 @@ func (c *collector) run(ctx context.Context, interval time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := c.pass(ctx); err != nil && ctx.Err() == nil {
+			// An outage of the store is reported where it is noticed first.
+			if err := c.pass(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
 				c.d.log.WithError(err).Warn("collecting leftovers incomplete, it will be repeated")
 			}
 		}

@@ -112,6 +112,15 @@ func New(ctx context.Context, cfg Config) (*Driver, error) {
 // Ready is closed when the store has been read and the kernel follows it.
 func (d *Driver) Ready() <-chan struct{} { return d.ready }
 
+func (d *Driver) isReady() bool {
+	select {
+	case <-d.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // Run keeps the kernel in line with the store until ctx ends. Devices stay when it returns: traffic flows on.
 func (d *Driver) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -158,9 +167,7 @@ func (d *Driver) followOnce(ctx context.Context) error {
 	if err := d.reconciler.all(ctx); err != nil {
 		d.log.WithError(err).Warn("reconcile incomplete, it will be repeated")
 	}
-	select {
-	case <-d.ready:
-	default:
+	if !d.isReady() {
 		close(d.ready)
 	}
 	return d.store.Watch(ctx, "", revision, func(revision int64, events []store.Event) {

@@ -271,24 +271,26 @@ func (r *reconciler) leave(ctx context.Context, network string, vni datapath.VNI
 // follow settles what a commit changed. Failures are left to a full pass.
 func (r *reconciler) follow(ctx context.Context, changes []change) {
 	for _, c := range changes {
-		if c.host != "" {
+		_, member := r.view.membership(r.host, c.network)
+		switch {
+		case c.kind == store.HostsPrefix:
 			r.markHostDirty(c.host)
-			continue
-		}
-		if _, member := r.view.membership(r.host, c.network); !member {
-			r.markDirty("") // perhaps something of ours is left over
-			continue
-		}
-		if !c.endpoint {
+		case !member && c.kind == store.MembersPrefix && c.host == r.host:
+			r.markDirty(leftovers)
+		case !member:
+		case c.kind != store.EndpointsPrefix:
 			r.markDirty(c.network)
-			continue
-		}
-		if err := r.followEndpoint(ctx, c); err != nil {
-			r.log.WithError(err).WithField("network", c.network).Warn("endpoint not settled, the network will be reconciled")
-			r.markDirty(c.network)
+		default:
+			if err := r.followEndpoint(ctx, c); err != nil {
+				r.log.WithError(err).WithField("network", c.network).Warn("endpoint not settled, the network will be reconciled")
+				r.markDirty(c.network)
+			}
 		}
 	}
 }
+
+// leftovers stands, among dirty networks, for those that this host is no member of any more.
+const leftovers = ""
 
 func (r *reconciler) followEndpoint(ctx context.Context, c change) error {
 	id := ""
@@ -316,14 +318,18 @@ func (r *reconciler) followRemote(ctx context.Context, c change) error {
 		return nil
 	}
 	n := r.devicesOf(s.network)
-	if c.after != nil {
-		if far, ok := remote(s.hosts, *c.after); ok && c.before == nil {
+	switch {
+	case c.before == nil && c.after == nil:
+		return nil
+	case c.before == nil:
+		if far, ok := remote(s.hosts, *c.after); ok {
 			return r.dp.AddRemote(ctx, n, far)
 		}
+		return nil // its host's record will tell
+	case c.after != nil && samePlace(*c.before, *c.after):
+		return nil // it joined or left a container
+	case c.after != nil:
 		r.markDirty(c.network)
-		return nil
-	}
-	if c.before == nil {
 		return nil
 	}
 	for _, e := range s.endpoints {
@@ -338,6 +344,12 @@ func (r *reconciler) followRemote(ctx context.Context, c change) error {
 	return nil
 }
 
+// samePlace tells whether two records of an endpoint are forwarded to alike.
+func samePlace(a, b store.Endpoint) bool {
+	return a.Host == b.Host && a.MAC == b.MAC && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// overlaps tells whether two endpoints share a forwarding or neighbour entry.
 func overlaps(a, b store.Endpoint) bool {
 	if a.MAC == b.MAC {
 		return true
@@ -435,7 +447,7 @@ func (r *reconciler) run(ctx context.Context, interval time.Duration) error {
 func (r *reconciler) settleDirty(ctx context.Context) {
 	for _, network := range r.takeDirty() {
 		var err error
-		if network == "" {
+		if network == leftovers {
 			err = r.sweep(ctx)
 		} else {
 			err = r.network(ctx, network)

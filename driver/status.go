@@ -82,12 +82,15 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Networks: []NetworkStatus{},
 		Peers:    d.view.peers(d.host),
 		Degraded: d.trouble.list(),
-		Ready:    d.view.isReady(),
+		Ready:    d.isReady(),
 	}
 	for _, m := range d.view.memberships(d.host) {
 		if scene, ok := d.view.scene(m.Network); ok {
 			s.Networks = append(s.Networks, d.networkStatus(m, scene))
 		}
+	}
+	if s.Store.Error != "" {
+		s.Degraded = append(s.Degraded, Degraded{What: "store", Why: s.Store.Error})
 	}
 	if s.Peers == nil {
 		s.Peers = []PeerStatus{}

@@ -15,7 +15,7 @@ import (
 type view struct {
 	mu        sync.RWMutex // guards everything below; a leaf
 	ready     bool         // listed at least once
-	revision  int64        // of the newest change applied from the store
+	revision  int64        // up to which the store has told of every change
 	applied   map[string]int64
 	networks  map[string]store.Network
 	hosts     map[string]store.Host
@@ -28,14 +28,12 @@ type view struct {
 // viewed are the kinds of records that the view holds; the rest of the store is of no concern to it.
 var viewed = []string{store.NetworksPrefix, store.HostsPrefix, store.AlivePrefix, store.MembersPrefix, store.EndpointsPrefix}
 
-// change is what an event did to the view: the network it concerns, and for an endpoint the record before
-// and after (nil where there is none). host is set where a host's record changed.
+// change is what an event did to the view.
 type change struct {
-	network  string
-	before   *store.Endpoint
-	after    *store.Endpoint
-	host     string
-	endpoint bool
+	kind          string          // prefix of the record's key
+	network       string          // that it concerns; empty for a host
+	host          string          // of a host's or member's record
+	before, after *store.Endpoint // of an endpoint; nil where there is none
 }
 
 func newView() *view {
@@ -109,10 +107,16 @@ func (v *view) value(key string) (any, bool) {
 	return nil, false
 }
 
-// apply takes in the events of one commit and returns what changed.
-func (v *view) apply(revision int64, events []store.Event) []change {
+// apply takes in a commit of our own. The store may have told of it already, and of what came after it.
+func (v *view) apply(revision int64, events []store.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if revision > v.revision {
+		v.applyAll(revision, events)
+	}
+}
+
+func (v *view) applyAll(revision int64, events []store.Event) []change {
 	var changes []change
 	for _, e := range events {
 		e.Revision = revision
@@ -123,12 +127,12 @@ func (v *view) apply(revision int64, events []store.Event) []change {
 	return changes
 }
 
-// follow is apply for events that come from the watch: they also move the view's revision, and what lies
-// before it need not be remembered any more.
+// follow takes in a commit that the watch tells of, and returns what it changed. Deletions up to there need not
+// be remembered any more.
 func (v *view) follow(revision int64, events []store.Event) []change {
-	changes := v.apply(revision, events)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	changes := v.applyAll(revision, events)
 	v.revision = revision
 	for _, e := range events {
 		if e.Deleted && v.applied[e.Key] <= revision {
@@ -149,21 +153,21 @@ func (v *view) applyLocked(e store.Event) (change, bool) {
 	switch kind + "/" {
 	case store.NetworksPrefix:
 		put(v, v.networks, first, e)
-		return change{network: first}, true
+		return change{kind: store.NetworksPrefix, network: first}, true
 	case store.HostsPrefix:
 		put(v, v.hosts, first, e)
-		return change{host: first}, true
+		return change{kind: store.HostsPrefix, host: first}, true
 	case store.AlivePrefix:
 		v.alive[first] = !e.Deleted
 		return change{}, false
 	case store.MembersPrefix:
 		put(v, inner(v.members, first), second, e)
-		return change{network: first}, true
+		return change{kind: store.MembersPrefix, network: first, host: second}, true
 	case store.EndpointsPrefix:
 		endpoints := inner(v.endpoints, first)
 		before := lookup(endpoints, second)
 		put(v, endpoints, second, e)
-		return change{network: first, endpoint: true, before: before, after: lookup(endpoints, second)}, true
+		return change{kind: store.EndpointsPrefix, network: first, before: before, after: lookup(endpoints, second)}, true
 	}
 	return change{}, false
 }

@@ -130,6 +130,15 @@ func TestSwarmShares(t *testing.T) {
 	if !slices.Equal(got.Hosts, []string{"w"}) || got.Kind != store.KindEndpoint {
 		t.Errorf("got %+v", got)
 	}
+
+	alone := must(t, manager, id, netip.Addr{}, ForEndpoint).Addr()
+	put(t, s, store.AddressClaimKey("n1", alone), store.Claim{Endpoint: "e", Host: "w"})
+	if err := manager.ReleaseAddress(t.Context(), id, alone); err != nil {
+		t.Fatal(err)
+	}
+	if !read[store.Address](t, s, id.key().address(alone)).exists() {
+		t.Error("the last holder freed an address that is in use")
+	}
 }
 
 func TestGatewayIsShared(t *testing.T) {

@@ -1,12 +1,13 @@
 // Package ipam gives subnets and addresses to Docker networks, on one host or on many that share a store.
 //
 // What it promises:
-//   - An address is held by one endpoint at a time, whatever the number of hosts that allocate at once.
-//     Gateways and auxiliary addresses alone are shared, with hosts that asked for them as such.
+//   - An endpoint's address is held by one host at a time, however many allocate at once, and given twice
+//     on that host only if asked for by name: that is a retry, a replay, or a mistake that the claims of the
+//     network driver find. Gateways and auxiliary addresses are shared by hosts that ask for them as such.
 //   - Subnets of one scope are equal or do not overlap.
 //   - Every request may be repeated, by a retry or by the replay after a restart of dockerd, and is answered
-//     in the same way; only a request without an address that is repeated takes another one, and Collect
-//     finds the first.
+//     in the same way. Only a request that leaves the address open takes another one; on a falcon network
+//     Collect finds the first.
 //   - What a running network needs is not given up because Docker says so by mistake.
 //
 // All of it comes from compare-and-swap on the store's records:

@@ -1,0 +1,44 @@
+package datapath
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/safchain/ethtool"
+)
+
+// Offloads are what a device takes off the CPU for overlay packets.
+type Offloads struct {
+	Checksum     bool // computes the checksums of what it sends
+	Segmentation bool // cuts large overlay packets into frames itself
+}
+
+// The kernel's names of the features (net/ethtool/common.c, netdev_features_strings).
+var checksumFeatures = []string{"tx-checksum-ip-generic", "tx-checksum-ipv4"}
+
+const tunnelFeature = "tx-udp_tnl-csum-segmentation"
+
+// Offloads asks the driver of a device.
+func (d *Datapath) Offloads(ctx context.Context, device string) (Offloads, error) {
+	var o Offloads
+	err := d.inHost(ctx, func() error {
+		e, err := ethtool.NewEthtool()
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		features, err := e.Features(device)
+		if err != nil {
+			return err
+		}
+		for _, name := range checksumFeatures {
+			o.Checksum = o.Checksum || features[name]
+		}
+		o.Segmentation = features[tunnelFeature]
+		return nil
+	})
+	if err != nil {
+		return o, fmt.Errorf("read offloads of %s: %w", device, err)
+	}
+	return o, nil
+}
