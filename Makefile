@@ -28,6 +28,12 @@ test-unit: ## all that needs no engine: pure code, etcd, kernel objects in names
 test-lab: build ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 ./tests/...
 
+FUZZTIME ?= 10s
+fuzz: ## every fuzz test for FUZZTIME
+	@for p in $$($(GO) list ./... | grep -v /tests/); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	$(GO) vet ./...

@@ -60,6 +60,7 @@ func (p *plugin) serve(t *testing.T, s store.Store) {
 		var dialer net.Dialer
 		return dialer.DialContext(ctx, "unix", socket)
 	}}}
+	t.Cleanup(p.client.CloseIdleConnections)
 }
 
 // call posts a body and returns the answer's status and text.

@@ -74,7 +74,7 @@ func (p *Pools) ReleasePool(ctx context.Context, id PoolID) error {
 		bound := slices.Contains(pool.Bound, p.host)
 		if bound {
 			p.log.WithFields(id.key().logFields()).WithField("network", pool.Network).
-				Info("kept a subnet that Docker released: its network is in use")
+				Debug("kept a subnet that Docker released: its network is in use")
 		}
 		return !bound
 	})
