@@ -149,6 +149,25 @@ func TestSandboxGone(t *testing.T) {
 	}
 }
 
+// In a managed plugin /proc/sys is read-only; the way around it must reach the right namespace.
+func TestSysctlWithoutProcSys(t *testing.T) {
+	h := lone(t)
+	const name = "net/ipv6/conf/lo/disable_ipv6"
+	home, err := os.ReadFile("/proc/sys/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"1", "0"} {
+		err := inNetns(h.Datapath.netns, func() error { return writeDetached(name, value) })
+		if got := strings.TrimSpace(h.sh("cat /proc/sys/" + name)); err != nil || got != value {
+			t.Errorf("wrote %s, read %s: %v", value, got, err)
+		}
+	}
+	if now, err := os.ReadFile("/proc/sys/" + name); err != nil || string(now) != string(home) {
+		t.Errorf("our own was %q and is %q, %v", home, now, err)
+	}
+}
+
 // A process that died between creating a device and tagging it finds its own again.
 func TestHalfMadeDevicesAreTaken(t *testing.T) {
 	ctx := context.Background()

@@ -116,13 +116,17 @@ func enableIPv6(device string) error {
 	return nil
 }
 
-// writeSysctl sets a sysctl of the calling thread's network namespace. In a managed plugin /proc/sys is
-// read-only; then it goes through a procfs of our own that is mounted nowhere (fsmount, kernel 5.2).
+// writeSysctl sets a sysctl of the calling thread's network namespace. In a managed plugin /proc/sys is read-only.
 func writeSysctl(name, value string) error {
 	err := os.WriteFile("/proc/sys/"+name, []byte(value), 0)
 	if !errors.Is(err, unix.EROFS) {
 		return err
 	}
+	return writeDetached(name, value)
+}
+
+// writeDetached sets a sysctl through a procfs of our own that is mounted nowhere (fsmount, kernel 5.2).
+func writeDetached(name, value string) error {
 	proc, err := detachedProc()
 	if err != nil {
 		return err

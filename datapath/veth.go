@@ -48,6 +48,10 @@ func (d *Datapath) ensureVeth(ctx context.Context, e Endpoint, want link) (link,
 func (d *Datapath) makeVeth(ctx context.Context, e Endpoint, want link) (link, error) {
 	peer := vethPeer{name: ContainerDevice(e.ID), mac: e.MAC, mtu: e.MTU}
 	host, err := d.rt.make(ctx, want, peer.encode())
+	if errors.Is(err, unix.EEXIST) {
+		// The host end was not there, and ours would have taken the container's end with it.
+		return link{}, fmt.Errorf("use device %s: %w; delete or rename it: %w", peer.name, ErrNotOurs, err)
+	}
 	if err != nil {
 		return link{}, err
 	}

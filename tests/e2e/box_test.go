@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,38 +30,45 @@ type attachment struct {
 	MacAddress        string
 }
 
-// box runs a container in a network, until the end of the test. args are further ones of `docker run`.
+// box runs a container that does nothing in a network, until the end of the test. args are further ones of
+// `docker run`.
 func (f *fixture) box(h *lab.Host, network, name string, args ...string) box {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), commandLimit)
-	defer cancel()
-	f.atEnd(h.Container(name).Remove)
-	if _, err := h.RunContainer(ctx, name, append([]string{"--network", network}, args...)...); err != nil {
-		f.t.Fatal(err)
-	}
-	b, err := inspectBox(ctx, h, name)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	b.v4, b.v6 = b.addresses(network)
-	return b
+	f.start(h, network, name, args)
+	return f.look(h, network, name)
 }
 
-func inspectBox(ctx context.Context, h *lab.Host, name string) (box, error) {
-	b := box{Container: h.Container(name), host: h}
-	out, err := b.Inspect(ctx, "{{json .NetworkSettings}}")
-	if err != nil {
-		return b, err
+// start runs a container, until the end of the test, and does not look at it.
+func (f *fixture) start(h *lab.Host, network, name string, args []string, command ...string) {
+	f.t.Helper()
+	f.boxes[h] = append(f.boxes[h], name)
+	run := []string{"run", "--detach", "--name", name, "--hostname", name, "--network", network}
+	f.docker(h, slices.Concat(run, args, []string{lab.ImageName}, command)...)
+}
+
+func removeBoxes(ctx context.Context, h *lab.Host, names []string) error {
+	if len(names) == 0 {
+		return nil
 	}
+	_, err := h.Docker(ctx, append([]string{"rm", "--force", "--volumes"}, names...)...)
+	return err
+}
+
+// look finds a container that runs.
+func (f *fixture) look(h *lab.Host, network, name string) box {
+	f.t.Helper()
+	b := box{Container: h.Container(name), host: h}
 	var settings struct {
 		SandboxKey string
 		Networks   map[string]attachment
 	}
+	out := f.docker(h, "inspect", "--format", "{{json .NetworkSettings}}", name)
 	if err := json.Unmarshal([]byte(out), &settings); err != nil {
-		return b, fmt.Errorf("inspect %s: %w", name, err)
+		f.t.Fatalf("inspect %s: %v", name, err)
 	}
 	b.sandbox, b.nets = settings.SandboxKey, settings.Networks
-	return b, nil
+	b.v4, b.v6 = b.addresses(network)
+	return b
 }
 
 // addresses are those in a network; invalid ones where it has none.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,11 +26,12 @@ type fixture struct {
 	h1 *lab.Host
 	h2 *lab.Host // nil in a lab of one host
 
-	undo []func(context.Context) error // in order of what they undo
+	boxes map[*lab.Host][]string        // names of containers
+	undo  []func(context.Context) error // the rest, in order of what they undo
 }
 
 func newFixture(t testing.TB, l *lab.Lab) *fixture {
-	f := &fixture{Lab: l, t: t, h1: l.Hosts[0]}
+	f := &fixture{Lab: l, t: t, h1: l.Hosts[0], boxes: map[*lab.Host][]string{}}
 	if len(l.Hosts) > 1 {
 		f.h2 = l.Hosts[1]
 	}
@@ -42,7 +45,7 @@ func (f *fixture) sub(t *testing.T) *fixture {
 	return s
 }
 
-// atEnd registers what is to be undone at the end of the test, last things first.
+// atEnd registers what is to be undone at the end of the test, last things first, when no container is left.
 func (f *fixture) atEnd(undo func(context.Context) error) { f.undo = append(f.undo, undo) }
 
 func (f *fixture) tearDown() {
@@ -51,12 +54,16 @@ func (f *fixture) tearDown() {
 	if f.t.Failed() {
 		f.report(ctx)
 	}
+	begin := time.Now()
+	failures := []error{f.onHosts(func(h *lab.Host) error { return removeBoxes(ctx, h, f.boxes[h]) })}
+	f.t.Log("boxes", time.Since(begin))
 	for _, undo := range slices.Backward(f.undo) {
-		if err := undo(ctx); err != nil {
-			f.t.Error("tear down:", err)
-		}
+		f.t.Log("undo", time.Since(begin))
+		failures = append(failures, undo(ctx))
 	}
-	f.undo = nil
+	if err := errors.Join(failures...); err != nil {
+		f.t.Error("tear down:", err)
+	}
 }
 
 // report writes down the state of the lab.
@@ -82,13 +89,24 @@ func (f *fixture) run(h *lab.Host, argv ...string) string {
 func (f *fixture) try(h *lab.Host, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), commandLimit)
 	defer cancel()
+	start:=time.Now(); defer func(){ f.t.Log(time.Since(start), argv) }()
 	return h.Exec(ctx, argv...)
 }
+
+// client is the docker client. That of the distribution comes first, for it fits the engine: a newer one refuses some of
+// what an older engine can do.
+var client = sync.OnceValue(func() string {
+	const packaged = "/usr/bin/docker"
+	if _, err := os.Stat(packaged); err != nil {
+		return "docker"
+	}
+	return packaged
+})
 
 // docker runs a docker command; the test ends if it fails.
 func (f *fixture) docker(h *lab.Host, args ...string) string {
 	f.t.Helper()
-	return f.run(h, append([]string{"docker"}, args...)...)
+	return f.run(h, append([]string{client()}, args...)...)
 }
 
 // network creates a docker network on a host, until the end of the test. args are all of the command's.

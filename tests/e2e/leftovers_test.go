@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,12 +52,13 @@ func ownDevices(ctx context.Context, h *lab.Host) ([]string, error) {
 	return found, err
 }
 
-// intent are the keys in the cluster's store but for those that hosts have as long as they live.
-func intent(ctx context.Context, l *lab.Lab) ([]string, error) {
-	keys, err := l.StoreKeys(ctx, "")
-	return slices.DeleteFunc(keys, func(key string) bool {
+// intent are the records in the cluster's store but for those that hosts have as long as they live.
+func intent(ctx context.Context, l *lab.Lab) (map[string][]byte, error) {
+	records, err := l.StoreRecords(ctx, "")
+	maps.DeleteFunc(records, func(key string, _ []byte) bool {
 		return key == "schema" || strings.HasPrefix(key, "hosts/") || strings.HasPrefix(key, "alive/")
-	}), err
+	})
+	return records, err
 }
 
 // leavesNothing checks that the lab is as before the test: what a test makes is removed by then.
@@ -65,9 +67,9 @@ func (f *fixture) leavesNothing() {
 		if err := f.onHosts(func(h *lab.Host) error { return hostLeft(ctx, h) }); err != nil || f.Etcd == nil {
 			return err
 		}
-		keys, err := intent(ctx, f.Lab)
-		if err == nil && len(keys) > 0 {
-			err = fmt.Errorf("left in the store: %q", keys)
+		records, err := intent(ctx, f.Lab)
+		if err == nil && len(records) > 0 {
+			err = fmt.Errorf("left in the store: %q", slices.Sorted(maps.Keys(records)))
 		}
 		return err
 	})

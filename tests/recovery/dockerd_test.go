@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -73,29 +72,4 @@ func (o overlay) removesCleanly(number int) {
 		o.must(h.Docker(o.ctx, "network", "rm", networkName(number)))
 	}
 	o.nothingLeft(5 * time.Second)
-}
-
-// nothingLeft wants neither devices nor keys of any network, on any host.
-func (o overlay) nothingLeft(within time.Duration) {
-	o.t.Helper()
-	for _, h := range o.Hosts {
-		o.awaitKernel(h, nil, within)
-	}
-	lab.Eventually(o.t, within, func() error {
-		keys, err := o.StoreKeys(o.ctx, "")
-		if err != nil {
-			return err
-		}
-		var left []string
-		for _, key := range keys {
-			kind, _, _ := strings.Cut(key, "/")
-			if kind != "schema" && kind != "hosts" && kind != "alive" {
-				left = append(left, key)
-			}
-		}
-		if len(left) > 0 {
-			return fmt.Errorf("left in the store: %v", left)
-		}
-		return nil
-	})
 }

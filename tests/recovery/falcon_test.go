@@ -24,5 +24,6 @@ func TestKillFalcon(t *testing.T) {
 	}
 	o.lossless(there)
 	o.lossless(back)
+	o.settles(5 * time.Second)
 	o.usable(2)
 }

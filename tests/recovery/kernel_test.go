@@ -117,10 +117,14 @@ func (o overlay) fdb(h *lab.Host) ([]string, error) {
 	for _, r := range rows {
 		// The others are the addresses of the devices themselves and their multicast groups.
 		if isFalcons(r.Ifname) && (r.State == "static" || r.Dst != "") {
-			lines = append(lines, fmt.Sprintf("fdb %s %s master=%q dst=%q", r.MAC, r.Ifname, r.Master, r.Dst))
+			lines = append(lines, fdbLine(r.MAC, r.Ifname, r.Master, r.Dst))
 		}
 	}
 	return lines, err
+}
+
+func fdbLine(mac, device, master, dst string) string {
+	return fmt.Sprintf("fdb %s %s master=%q dst=%q", mac, device, master, dst)
 }
 
 func (o overlay) neighbours(h *lab.Host) ([]string, error) {

@@ -8,46 +8,30 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 )
 
 // storePrefix begins all of falcon's keys in etcd.
 const storePrefix = "/falcon/"
 
-// StoreKeys lists falcon's keys in the lab's etcd that begin with prefix, without asking any falcon. Keys
-// come as package store has them.
-func (l *Lab) StoreKeys(ctx context.Context, prefix string) ([]string, error) {
-	var answer struct {
-		KVs []struct{ Key []byte }
-	}
-	err := l.askEtcd(ctx, "range", etcdRange{prefix}, &answer)
-	keys := make([]string, len(answer.KVs))
-	for i, kv := range answer.KVs {
-		keys[i] = strings.TrimPrefix(string(kv.Key), storePrefix)
-	}
-	slices.Sort(keys)
-	return keys, err
-}
-
-// StoreValue returns what the lab's etcd has for a key; empty if there is none.
-func (l *Lab) StoreValue(ctx context.Context, key string) (string, error) {
+// StoreRecords returns what the lab's etcd has under falcon's keys that begin with prefix, without asking any
+// falcon. Keys come as package store has them.
+func (l *Lab) StoreRecords(ctx context.Context, prefix string) (map[string][]byte, error) {
 	var answer struct {
 		KVs []struct{ Key, Value []byte }
 	}
-	if err := l.askEtcd(ctx, "range", etcdRange{key}, &answer); err != nil {
-		return "", err
+	if err := l.askEtcd(ctx, "range", etcdRange{prefix}, &answer); err != nil {
+		return nil, err
 	}
+	records := make(map[string][]byte, len(answer.KVs))
 	for _, kv := range answer.KVs {
-		if string(kv.Key) == storePrefix+key {
-			return string(kv.Value), nil
-		}
+		records[strings.TrimPrefix(string(kv.Key), storePrefix)] = kv.Value
 	}
-	return "", nil
+	return records, nil
 }
 
-// DeleteStoreKeys deletes falcon's keys that begin with prefix; all, with an empty one.
-func (l *Lab) DeleteStoreKeys(ctx context.Context, prefix string) error {
+// DeleteStoreRecords deletes what falcon has in the lab's etcd under keys that begin with prefix; all, with an empty one.
+func (l *Lab) DeleteStoreRecords(ctx context.Context, prefix string) error {
 	var ignored struct{}
 	return l.askEtcd(ctx, "deleterange", etcdRange{prefix}, &ignored)
 }
