@@ -1,5 +1,7 @@
 # Everything runs as root on Debian 12; `make deps` installs what is missing and is called where it is needed.
 SHELL   := /bin/bash
+export PATH := /usr/local/go/bin:$(PATH)
+.NOTPARALLEL:
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)

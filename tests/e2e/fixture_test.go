@@ -89,7 +89,8 @@ func (f *fixture) run(h *lab.Host, argv ...string) string {
 func (f *fixture) try(h *lab.Host, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), commandLimit)
 	defer cancel()
-	start:=time.Now(); defer func(){ f.t.Log(time.Since(start), argv) }()
+	start := time.Now()
+	defer func() { f.t.Log(time.Since(start), argv) }()
 	return h.Exec(ctx, argv...)
 }
 

@@ -12,9 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silence is how long to listen for what must not come, once others have heard it.
-const silence = 300 * time.Millisecond
-
 // Multicast and broadcast reach all containers of the network, on every host, and no others.
 func TestMulticastAndBroadcast(t *testing.T) {
 	f := cluster.open(t)

@@ -20,6 +20,8 @@ const (
 	servicePort = 7000
 	// answerLimit is for one packet to be answered, on a loaded machine.
 	answerLimit = 3 * time.Second
+	// silence is how long to wait for what must not come, where what may come takes a millisecond.
+	silence = 300 * time.Millisecond
 )
 
 // service answers on a TCP and a UDP port, in both families, and says its name: a datagram comes back as
@@ -114,6 +116,11 @@ func dial(h *lab.Host, sandbox, network string, to netip.AddrPort) (net.Conn, er
 
 // askUDP sends one datagram to a service and returns the name in the answer. Nothing is sent twice.
 func askUDP(h *lab.Host, sandbox string, to netip.AddrPort, text string) (string, error) {
+	return askUDPFor(h, sandbox, to, text, answerLimit)
+}
+
+// askUDPFor is askUDP with another patience.
+func askUDPFor(h *lab.Host, sandbox string, to netip.AddrPort, text string, limit time.Duration) (string, error) {
 	conn, err := dial(h, sandbox, "udp", to)
 	if err != nil {
 		return "", err
@@ -122,7 +129,7 @@ func askUDP(h *lab.Host, sandbox string, to netip.AddrPort, text string) (string
 	if _, err := io.WriteString(conn, text); err != nil {
 		return "", err
 	}
-	_ = conn.SetDeadline(time.Now().Add(answerLimit))
+	_ = conn.SetDeadline(time.Now().Add(limit))
 	buffer := make([]byte, 1<<16)
 	n, err := conn.Read(buffer)
 	if err != nil {
@@ -186,5 +193,17 @@ func (b box) pings(t testing.TB, to netip.Addr) {
 	t.Helper()
 	if out, err := b.exec(t.Context(), "ping", "-n", "-c1", "-W3", to.String()); err != nil {
 		t.Errorf("ping from %v to %v: %v\n%s", b, to, err, out)
+	}
+}
+
+// doesNotReach checks that nothing answers at an address, as a service elsewhere does.
+func (b box) doesNotReach(t testing.TB, to netip.Addr) {
+	t.Helper()
+	if out, err := b.exec(t.Context(), "ping", "-n", "-c1", "-W0.5", to.String()); err == nil {
+		t.Errorf("%v reaches %v:\n%s", b, to, out)
+	}
+	service := netip.AddrPortFrom(to, servicePort)
+	if name, err := askUDPFor(b.host, b.sandbox, service, "stranger", silence); err == nil {
+		t.Errorf("%v reaches %v, which is %s", b, service, name)
 	}
 }

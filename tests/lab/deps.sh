@@ -4,6 +4,7 @@
 # service. When nothing is missing it takes no time and needs no root.
 set -euo pipefail
 
+PATH=/usr/local/go/bin:$PATH
 go_wanted=1.26 # of go.mod
 
 # A command or file, and the package that has it.
@@ -52,23 +53,31 @@ missing_packages() {
 # at_least A B: version A is B or newer.
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
 
-check_go() {
+go_is_new_enough() {
 	local version
 	version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null | sed 's/^go//') || true
-	if [ -n "$version" ] && at_least "$version" "$go_wanted"; then
-		return
-	fi
+	[ -n "$version" ] || return 1
+	at_least "$version" "$go_wanted" && return
 	# From 1.21 on, go fetches the version that go.mod asks for, unless it is told not to.
-	if [ -n "$version" ] && at_least "$version" 1.21 && [ "$(cd / && go env GOTOOLCHAIN)" != local ]; then
-		echo "deps: go $version will fetch go $go_wanted by itself"
-		return
-	fi
-	cat >&2 <<-END
-		deps: go $go_wanted or newer is needed; found: ${version:-none}. Debian 12's golang is too old. Install one:
-		    wget -qO- https://go.dev/dl/go$go_wanted.0.linux-$(dpkg --print-architecture).tar.gz | tar -C /usr/local -xz
-		    export PATH=/usr/local/go/bin:\$PATH
-	END
-	return 1
+	at_least "$version" 1.21 && [ "$(cd / && go env GOTOOLCHAIN)" != local ]
+}
+
+# install_go puts a Go that is new enough into /usr/local/go, where the Makefile looks first. Debian 12's own is too
+# old to build with and new enough to fetch the other: Go publishes its toolchains as modules, from which the
+# executable bits are missing.
+install_go() {
+	[ ! -e /usr/local/go ] || {
+		echo "deps: /usr/local/go is older than $go_wanted: update it, or remove it and run this again" >&2
+		return 1
+	}
+	have go || install golang-go
+	echo "deps: installing go $go_wanted into /usr/local/go"
+	local module dir
+	module=golang.org/toolchain@v0.0.1-go$go_wanted.0.linux-$(dpkg --print-architecture)
+	dir=$(cd / && go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+	cp -r "$dir" /usr/local/go
+	chmod -R u+w /usr/local/go
+	find /usr/local/go/bin /usr/local/go/pkg/tool -type f -exec chmod 755 {} +
 }
 
 # install PACKAGE...: without starting or enabling the services that come along.
@@ -98,4 +107,4 @@ disable() {
 
 mapfile -t missing < <(missing_packages)
 [ ${#missing[@]} = 0 ] || install "${missing[@]}"
-check_go
+go_is_new_enough || install_go
