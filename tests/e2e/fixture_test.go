@@ -54,11 +54,8 @@ func (f *fixture) tearDown() {
 	if f.t.Failed() {
 		f.report(ctx)
 	}
-	begin := time.Now()
 	failures := []error{f.onHosts(func(h *lab.Host) error { return removeBoxes(ctx, h, f.boxes[h]) })}
-	f.t.Log("boxes", time.Since(begin))
 	for _, undo := range slices.Backward(f.undo) {
-		f.t.Log("undo", time.Since(begin))
 		failures = append(failures, undo(ctx))
 	}
 	if err := errors.Join(failures...); err != nil {
@@ -89,8 +86,6 @@ func (f *fixture) run(h *lab.Host, argv ...string) string {
 func (f *fixture) try(h *lab.Host, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), commandLimit)
 	defer cancel()
-	start := time.Now()
-	defer func() { f.t.Log(time.Since(start), argv) }()
 	return h.Exec(ctx, argv...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,8 +36,9 @@ func TestInternal(t *testing.T) {
 	for _, h := range f.Hosts {
 		// Only falcon is to keep the packets out, so nothing else may.
 		f.run(h, "sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done")
-		services[h] = serve(t, h, "", h.Name, hostPort)
+		services[h] = serve(t, h, "", h.Name, netip.AddrPortFrom(netip.IPv6Unspecified(), hostPort))
 	}
+	if os.Getenv("MUT")!="" { f.run(f.h1, "sh", "-c", "for i in /sys/class/net/fbr-*; do tc qdisc del dev $(basename $i) clsact; done") }
 	attack := attack{f: f, from: a, to: services}
 	for _, h := range f.Hosts {
 		for _, l := range f.ownLinks(h) {
@@ -87,7 +89,7 @@ func (a *attack) onLink(t *testing.T) {
 	for h := range a.to {
 		for _, address := range []netip.Addr{h.Addr, h.Addr6} {
 			a.from.must(t, "ip", "route", "add", address.String(), "dev", "eth0")
-			if out, err := a.from.exec(t.Context(), "ping", "-n", "-c1", "-W1", address.String()); err == nil {
+			if out, err := a.from.exec(t.Context(), "ping", "-n", "-c1", "-W0.5", address.String()); err == nil {
 				t.Errorf("%v answers on the overlay:\n%s", address, out)
 			}
 			neighbour := a.from.must(t, "ip", "neigh", "show", "to", address.String(), "dev", "eth0")
@@ -197,8 +199,8 @@ func TestWayOut(t *testing.T) {
 		"--publish", fmt.Sprintf("%d:%d/udp", published, servicePort))
 	b.serve(t)
 	for _, h := range f.Hosts {
-		serve(t, h, "", h.Name, hostPort)
 		to := netip.AddrPortFrom(h.Addr, hostPort)
+		serve(t, h, "", h.Name, to)
 		if name, err := askUDP(b.host, b.sandbox, to, "out"); err != nil || name != h.Name {
 			t.Errorf("UDP from %v to %v: %q, %v", b, to, name, err)
 		}

@@ -36,16 +36,19 @@ type service struct {
 }
 
 // serve starts a service in a container, until the end of the test.
-func (b box) serve(t testing.TB) *service { return serve(t, b.host, b.sandbox, b.Name, servicePort) }
+func (b box) serve(t testing.TB) *service { 
+	return serve(t, b.host, b.sandbox, b.Name, netip.AddrPortFrom(netip.IPv6Unspecified(), servicePort))
+}
 
-func serve(t testing.TB, h *lab.Host, sandbox, name string, port uint16) *service {
+// serve starts a service in a network of a host. The zero IPv6 address stands for all, of both families.
+func serve(t testing.TB, h *lab.Host, sandbox, name string, on netip.AddrPort) *service {
 	t.Helper()
 	s := &service{name: name}
 	err := h.InNet(sandbox, func() (err error) {
-		if s.udp, err = net.ListenUDP("udp", &net.UDPAddr{Port: int(port)}); err != nil {
+		if s.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(on)); err != nil {
 			return err
 		}
-		s.tcp, err = net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
+		s.tcp, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(on))
 		return err
 	})
 	if err != nil {

@@ -74,6 +74,7 @@ install_go() {
 	echo "deps: installing go $go_wanted into /usr/local/go"
 	local module dir
 	module=golang.org/toolchain@v0.0.1-go$go_wanted.0.linux-$(dpkg --print-architecture)
+	(cd / && go mod download "$module")
 	dir=$(cd / && go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
 	cp -r "$dir" /usr/local/go
 	chmod -R u+w /usr/local/go

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -112,15 +113,13 @@ func (w *worker) removeEndpoint(n *populated, at int) error {
 	return n.remove(e, w.r.IntN(4) == 0)
 }
 
+// deleteNetwork forgets the network whatever becomes of it.
 func (w *worker) deleteNetwork(at int) error {
 	n := w.networks[at]
 	w.networks = slices.Delete(w.networks, at, at+1)
-	var err error
-	for len(n.endpoints) > 0 && err == nil {
-		err = w.removeEndpoint(n, 0)
+	var errs []error
+	for len(n.endpoints) > 0 {
+		errs = append(errs, w.removeEndpoint(n, 0))
 	}
-	if err != nil {
-		return fmt.Errorf("delete network %s: %w", n.name, err)
-	}
-	return n.delete()
+	return errors.Join(append(errs, n.delete())...)
 }
