@@ -3,8 +3,31 @@ package datapath
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 )
+
+// RemoveUnfinished deletes devices that a process was killed in the middle of making, before it could say what
+// they are for, and returns how many. Nothing may be in the making meanwhile.
+func (d *Datapath) RemoveUnfinished(ctx context.Context) (int, error) {
+	list, err := d.rt.links(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	removed := 0
+	for _, l := range list {
+		if l.tag != "" || l.group != makingGroup {
+			continue
+		}
+		err := d.rt.deleteLink(ctx, l)
+		if err == nil {
+			removed++
+		}
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
+}
 
 // Owned lists what the kernel has of ours, half-made devices excepted, from one dump of the links.
 func (d *Datapath) Owned(ctx context.Context) (Owned, error) {

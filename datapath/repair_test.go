@@ -190,6 +190,12 @@ func TestHalfMadeDevicesAreTaken(t *testing.T) {
 	if err := errors.Join(h.RemoveEndpoint(ctx, e.ID), h.RemoveNetwork(ctx, labVNI)); err != nil {
 		t.Fatal(err)
 	}
+	h.ip("link add %s group %d type veth peer name %s", hostDevice(e.ID), makingGroup, ContainerDevice(e.ID))
+	h.ip("link add fbr-7 type bridge")
+	if n, err := h.RemoveUnfinished(ctx); err != nil || n != 1 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	h.ip("link del fbr-7") // somebody else's, still there
 	if out := h.ip("-o link"); strings.Count(out, "\n") != 1 {
 		t.Errorf("left: %s", out)
 	}

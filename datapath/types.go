@@ -20,7 +20,7 @@ var (
 	// ErrSandboxGone: a lost veth cannot be rebuilt, for its container's namespace does not exist any more.
 	ErrSandboxGone = errors.New("sandbox is gone")
 	// ErrLegacyTables: rules of iptables-legacy, which nobody but a person can change safely, drop overlay packets.
-	ErrLegacyTables = errors.New("iptables-legacy drops bridged packets")
+	ErrLegacyTables = errors.New("rules of iptables-legacy may drop bridged packets")
 	// ErrInterrupted: the kernel's tables kept changing while they were read.
 	ErrInterrupted = errors.New("dump was interrupted")
 )

@@ -83,6 +83,8 @@ func (k *fakeKernel) Owned(context.Context) (datapath.Owned, error) {
 	return o, err
 }
 
+func (k *fakeKernel) RemoveUnfinished(context.Context) (int, error) { return 0, nil }
+
 func (k *fakeKernel) AddRemote(_ context.Context, n datapath.Network, r datapath.Remote) error {
 	return k.do(func() {
 		f := k.forwarding(n.VNI)

@@ -22,6 +22,7 @@ type devices interface {
 	EnsureEndpoint(ctx context.Context, e datapath.Endpoint) (datapath.Change, error)
 	RemoveEndpoint(ctx context.Context, id string) error
 	Owned(ctx context.Context) (datapath.Owned, error)
+	RemoveUnfinished(ctx context.Context) (int, error)
 }
 
 // forwarder tells a network's devices where endpoints are.
@@ -400,11 +401,15 @@ func (r *reconciler) sweep(ctx context.Context) error {
 		return err
 	}
 	defer leave()
+	unfinished, err := r.dp.RemoveUnfinished(ctx)
+	if unfinished > 0 {
+		r.log.WithField("devices", unfinished).Info("removed devices that were never finished")
+	}
+	failures := []error{err}
 	owned, err := r.dp.Owned(ctx)
 	if err != nil {
 		return err
 	}
-	var failures []error
 	for _, e := range owned.Endpoints {
 		if record, ok := r.view.endpoint(e.Network, e.ID); ok && record.Host == r.host {
 			continue

@@ -137,9 +137,14 @@ func (f *fixture) eventually(condition func() error) {
 
 // await is eventually for the end of a test, when its context is over.
 func await(limit time.Duration, condition func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	patience, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return lab.Poll(ctx, condition)
+	// The condition is not cut short, so that the last error is what it says.
+	return lab.Poll(patience, func(context.Context) error {
+		ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+		defer cancel()
+		return condition(ctx)
+	})
 }
 
 // onHosts does the same on all hosts at once.

@@ -2,10 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
-"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -38,7 +35,6 @@ func TestInternal(t *testing.T) {
 		f.run(h, "sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$f; done")
 		services[h] = serve(t, h, "", h.Name, netip.AddrPortFrom(netip.IPv6Unspecified(), hostPort))
 	}
-	if os.Getenv("MUT")!="" { f.run(f.h1, "sh", "-c", "for i in /sys/class/net/fbr-*; do tc qdisc del dev $(basename $i) clsact; done") }
 	attack := attack{f: f, from: a, to: services}
 	for _, h := range f.Hosts {
 		for _, l := range f.ownLinks(h) {
@@ -188,35 +184,4 @@ func (b box) deviceNames(t *testing.T) string {
 		names = append(names, l.Name)
 	}
 	return strings.Join(names, " ")
-}
-
-// Without --internal a container gets out through docker_gwbridge, and -p lets others in.
-func TestWayOut(t *testing.T) {
-	f := cluster.open(t)
-	f.overlay("open", "--subnet", "10.56.0.0/24")
-	const published = 8081
-	b := f.box(f.h1, "open", "web", "--publish", fmt.Sprintf("%d:%d", published, servicePort),
-		"--publish", fmt.Sprintf("%d:%d/udp", published, servicePort))
-	b.serve(t)
-	for _, h := range f.Hosts {
-		to := netip.AddrPortFrom(h.Addr, hostPort)
-		serve(t, h, "", h.Name, to)
-		if name, err := askUDP(b.host, b.sandbox, to, "out"); err != nil || name != h.Name {
-			t.Errorf("UDP from %v to %v: %q, %v", b, to, name, err)
-		}
-		if name, err := askTCP(b.host, b.sandbox, to, 1<<16); err != nil || name != h.Name {
-			t.Errorf("TCP from %v to %v: %q, %v", b, to, name, err)
-		}
-	}
-	to := netip.AddrPortFrom(f.h1.Addr, published)
-	if name, err := askTCP(f.h2, "", to, 1<<16); err != nil || name != b.Name {
-		t.Errorf("TCP from %s to the published port %v: %q, %v", f.h2.Name, to, name, err)
-	}
-	if name, err := askUDP(f.h2, "", to, "in"); err != nil || name != b.Name {
-		t.Errorf("UDP from %s to the published port %v: %q, %v", f.h2.Name, to, name, err)
-	}
-	want := strconv.Itoa(published) + "->" + strconv.Itoa(servicePort)
-	if ports := f.docker(f.h1, "ps", "--format", "{{.Ports}}"); !strings.Contains(ports, want) {
-		t.Errorf("docker ps shows the ports %q", ports)
-	}
 }

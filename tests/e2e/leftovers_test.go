@@ -52,11 +52,12 @@ func ownDevices(ctx context.Context, h *lab.Host) ([]string, error) {
 	return found, err
 }
 
-// intent are the records in the cluster's store but for those that hosts have as long as they live.
+// intent are the records in the cluster's store but for those that hosts have as long as they live, and the one that
+// guards the choice of default subnets, which stays when it was made.
 func intent(ctx context.Context, l *lab.Lab) (map[string][]byte, error) {
 	records, err := l.StoreRecords(ctx, "")
 	maps.DeleteFunc(records, func(key string, _ []byte) bool {
-		return key == "schema" || strings.HasPrefix(key, "hosts/") || strings.HasPrefix(key, "alive/")
+		return key == "schema" || key == "scopes/@" || strings.HasPrefix(key, "hosts/") || strings.HasPrefix(key, "alive/")
 	})
 	return records, err
 }

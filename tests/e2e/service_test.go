@@ -36,7 +36,7 @@ type service struct {
 }
 
 // serve starts a service in a container, until the end of the test.
-func (b box) serve(t testing.TB) *service { 
+func (b box) serve(t testing.TB) *service {
 	return serve(t, b.host, b.sandbox, b.Name, netip.AddrPortFrom(netip.IPv6Unspecified(), servicePort))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -50,7 +51,11 @@ func TestNothingLeft(t *testing.T) {
 		o.clearEngine(h)
 	}
 	o.nothingLeft(collected)
-	o.wants("mounts", o.onHosts(o.mounts), mounts)
+	for _, mount := range o.onHosts(o.mounts) {
+		if !slices.Contains(mounts, mount) {
+			t.Errorf("left mounted: %s", mount)
+		}
+	}
 }
 
 // onHosts asks the same of all hosts.
@@ -62,13 +67,6 @@ func (o overlay) onHosts(ask func(*lab.Host) string) []string {
 		}
 	}
 	return answers
-}
-
-func (o overlay) wants(what string, have, want []string) {
-	o.t.Helper()
-	if err := sameLines(have, want); err != nil {
-		o.t.Errorf("%s: %v", what, err)
-	}
 }
 
 func (o overlay) mounts(h *lab.Host) string {

@@ -103,16 +103,11 @@ func newID() string {
 // has, as far as the engine does: a network whose creation failed is not deleted.
 func (p protocol) createNetwork(name, subnet string) (*directNetwork, error) {
 	n := &directNetwork{protocol: p, id: newID(), name: name, born: time.Now()}
-	var pool ipamapi.RequestPoolResponse
-	err := p.call("IpamDriver.RequestPool", ipamapi.RequestPoolRequest{
-		AddressSpace: ipam.LocalSpace, Pool: subnet, Options: map[string]string{ipam.OptionNetwork: name},
-	}, &pool)
-	if err != nil {
+	if err := n.requestPool(name, subnet); err != nil {
 		return nil, err
 	}
-	n.pool = pool.PoolID
 	var gateway ipamapi.RequestAddressResponse
-	err = p.call("IpamDriver.RequestAddress", ipamapi.RequestAddressRequest{
+	err := p.call("IpamDriver.RequestAddress", ipamapi.RequestAddressRequest{
 		PoolID: n.pool, Options: map[string]string{"RequestAddressType": "com.docker.network.gateway"},
 	}, &gateway)
 	if err != nil {
@@ -122,12 +117,21 @@ func (p protocol) createNetwork(name, subnet string) (*directNetwork, error) {
 	err = p.call("NetworkDriver.CreateNetwork", network.CreateNetworkRequest{
 		NetworkID: n.id,
 		Options:   map[string]any{"com.docker.network.generic": map[string]any{"falcon.network": name}},
-		IPv4Data:  []*network.IPAMData{{AddressSpace: ipam.LocalSpace, Pool: pool.Pool, Gateway: n.gateway}},
+		IPv4Data:  []*network.IPAMData{{AddressSpace: ipam.LocalSpace, Pool: subnet, Gateway: n.gateway}},
 	}, &nothing{})
 	if err != nil {
 		return nil, errors.Join(err, n.releaseAddress(n.gateway), n.releasePool())
 	}
 	return n, nil
+}
+
+func (n *directNetwork) requestPool(name, subnet string) error {
+	var pool ipamapi.RequestPoolResponse
+	err := n.call("IpamDriver.RequestPool", ipamapi.RequestPoolRequest{
+		AddressSpace: ipam.LocalSpace, Pool: subnet, Options: map[string]string{ipam.OptionNetwork: name},
+	}, &pool)
+	n.pool = pool.PoolID
+	return err
 }
 
 // delete releases addresses and pool before it deletes the network, as the engine does.
