@@ -28,19 +28,12 @@ func newCollector(d *Driver) *collector {
 }
 
 func (c *collector) run(ctx context.Context, interval time.Duration) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			// An outage of the store is reported where it is noticed first.
-			if err := c.pass(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
-				c.d.log.WithError(err).Warn("collecting leftovers incomplete, it will be repeated")
-			}
+	return every(ctx, interval, func() {
+		// An outage of the store is reported where it is noticed first.
+		if err := c.pass(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
+			c.d.log.WithError(err).Warn("collecting leftovers incomplete, it will be repeated")
 		}
-	}
+	})
 }
 
 // pass looks at everything of this host once.

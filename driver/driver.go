@@ -191,24 +191,17 @@ func (d *Driver) register(ctx context.Context) error {
 
 // watchUnderlay notices a changed address or MTU of the underlay and tells the other hosts.
 func (d *Driver) watchUnderlay(ctx context.Context, interval time.Duration) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	return every(ctx, interval, func() {
 		moved, err := d.underlay.refresh(ctx)
 		d.trouble.set("underlay", err)
 		if !moved || !d.view.isReady() {
-			continue
+			return
 		}
 		d.log.WithField("address", d.underlay.current().Address).Info("underlay address changed")
 		if err := errors.Join(d.register(ctx), d.reconciler.all(ctx)); err != nil {
 			d.log.WithError(err).Warn("underlay change not settled, it will be repeated")
 		}
-	}
+	})
 }
 
 // commit writes the store and, at once, the view.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -115,14 +114,6 @@ func (r *reconciler) takeDirty() []string {
 	return networks
 }
 
-// devicesOf derives the kernel's description of a network from its record.
-func (r *reconciler) devicesOf(n store.Network) datapath.Network {
-	u := r.underlay.current()
-	return datapath.Network{
-		Name: n.Name, VNI: datapath.VNI(n.VNI), MTU: n.MTU, Local: u.Address, Port: r.underlay.port,
-	}
-}
-
 // network settles one network whole: devices, endpoints, forwarding.
 func (r *reconciler) network(ctx context.Context, name string) error {
 	leave, err := r.enter(ctx)
@@ -178,68 +169,6 @@ func (r *reconciler) ensureLocal(ctx context.Context, n store.Network, e store.E
 	return c, nil
 }
 
-func (r *reconciler) localEndpoint(n store.Network, e store.Endpoint) (datapath.Endpoint, error) {
-	mac, err := datapath.ParseMAC(e.MAC)
-	if err != nil {
-		return datapath.Endpoint{}, fmt.Errorf("endpoint %s: %w", e.ID, err)
-	}
-	return datapath.Endpoint{
-		ID: e.ID, Network: n.Name, VNI: datapath.VNI(n.VNI), MTU: n.MTU, MAC: mac,
-		Addresses: e.Addresses, Sandbox: e.Sandbox, Routes: otherSubnets(n, e.Addresses),
-	}, nil
-}
-
-// otherSubnets returns the subnets of a network in which an endpoint has no address: they are on its link too.
-// A family that the endpoint does not have is left out.
-func otherSubnets(n store.Network, addresses []netip.Prefix) []netip.Prefix {
-	var others []netip.Prefix
-	for _, subnet := range n.Subnets {
-		own, family := false, false
-		for _, a := range addresses {
-			own = own || subnet.Contains(a.Addr())
-			family = family || subnet.Addr().Is4() == a.Addr().Is4()
-		}
-		if family && !own {
-			others = append(others, subnet)
-		}
-	}
-	return others
-}
-
-// remote describes an endpoint of another host; false when it cannot be reached, because that host has not
-// said where it is.
-func remote(hosts map[string]store.Host, e store.Endpoint) (datapath.Remote, bool) {
-	h, ok := hosts[e.Host]
-	mac, err := datapath.ParseMAC(e.MAC)
-	if !ok || !h.Underlay.IsValid() || err != nil {
-		return datapath.Remote{}, false
-	}
-	r := datapath.Remote{MAC: mac, Host: h.Underlay}
-	for _, a := range e.Addresses {
-		r.Addresses = append(r.Addresses, a.Addr())
-	}
-	return r, true
-}
-
-func (r *reconciler) forwarding(s scene) datapath.Forwarding {
-	f := datapath.Forwarding{Local: map[string]datapath.Endpoint{}, Remote: map[string]datapath.Remote{}}
-	for id, e := range s.endpoints {
-		if e.Host == r.host {
-			if local, err := r.localEndpoint(s.network, e); err == nil {
-				f.Local[id] = local
-			}
-		} else if far, ok := remote(s.hosts, e); ok {
-			f.Remote[id] = far
-		}
-	}
-	for host := range s.members {
-		if h, ok := s.hosts[host]; ok && host != r.host && h.Underlay.IsValid() {
-			f.Flood = append(f.Flood, h.Underlay)
-		}
-	}
-	return f
-}
-
 // endpoint settles one local endpoint: there if it is in the view, gone otherwise.
 func (r *reconciler) endpoint(ctx context.Context, network, id string) error {
 	leave, err := r.enter(ctx)
@@ -269,107 +198,6 @@ func (r *reconciler) leave(ctx context.Context, network string, vni datapath.VNI
 	return r.dp.RemoveNetwork(ctx, vni)
 }
 
-// follow settles what a commit changed. Failures are left to a full pass.
-func (r *reconciler) follow(ctx context.Context, changes []change) {
-	for _, c := range changes {
-		_, member := r.view.membership(r.host, c.network)
-		switch {
-		case c.kind == store.HostsPrefix:
-			r.markHostDirty(c.host)
-		case !member && c.kind == store.MembersPrefix && c.host == r.host:
-			r.markDirty(leftovers)
-		case !member:
-		case c.kind != store.EndpointsPrefix:
-			r.markDirty(c.network)
-		default:
-			if err := r.followEndpoint(ctx, c); err != nil {
-				r.log.WithError(err).WithField("network", c.network).Warn("endpoint not settled, the network will be reconciled")
-				r.markDirty(c.network)
-			}
-		}
-	}
-}
-
-// leftovers stands, among dirty networks, for those that this host is no member of any more.
-const leftovers = ""
-
-func (r *reconciler) followEndpoint(ctx context.Context, c change) error {
-	id := ""
-	switch {
-	case c.after != nil && c.after.Host == r.host:
-		id = c.after.ID
-	case c.before != nil && c.before.Host == r.host:
-		id = c.before.ID
-	default:
-		return r.followRemote(ctx, c)
-	}
-	return r.endpoint(ctx, c.network, id)
-}
-
-// followRemote replaces a remote endpoint's entries. What it held may belong to another endpoint by now
-// (a container that moved keeps its address): that one is settled again after the removal.
-func (r *reconciler) followRemote(ctx context.Context, c change) error {
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	s, ok := r.view.scene(c.network)
-	if !ok {
-		return nil
-	}
-	n := r.devicesOf(s.network)
-	switch {
-	case c.before == nil && c.after == nil:
-		return nil
-	case c.before == nil:
-		if far, ok := remote(s.hosts, *c.after); ok {
-			return r.dp.AddRemote(ctx, n, far)
-		}
-		return nil // its host's record will tell
-	case c.after != nil && samePlace(*c.before, *c.after):
-		return nil // it joined or left a container
-	case c.after != nil:
-		r.markDirty(c.network)
-		return nil
-	}
-	for _, e := range s.endpoints {
-		if overlaps(e, *c.before) {
-			r.markDirty(c.network)
-			return nil // a full pass replaces the entries in place
-		}
-	}
-	if far, ok := remote(s.hosts, *c.before); ok {
-		return r.dp.RemoveRemote(ctx, n, far)
-	}
-	return nil
-}
-
-// samePlace tells whether two records of an endpoint are forwarded to alike.
-func samePlace(a, b store.Endpoint) bool {
-	return a.Host == b.Host && a.MAC == b.MAC && slices.Equal(a.Addresses, b.Addresses)
-}
-
-// overlaps tells whether two endpoints share a forwarding or neighbour entry.
-func overlaps(a, b store.Endpoint) bool {
-	if a.MAC == b.MAC {
-		return true
-	}
-	return slices.ContainsFunc(a.Addresses, func(p netip.Prefix) bool { return slices.Contains(b.Addresses, p) })
-}
-
-// markHostDirty asks for a pass over all networks shared with a host.
-func (r *reconciler) markHostDirty(host string) {
-	if host == r.host {
-		return
-	}
-	for _, m := range r.view.memberships(r.host) {
-		if _, shared := r.view.membership(host, m.Network); shared {
-			r.markDirty(m.Network)
-		}
-	}
-}
-
 // all is the full pass: list, diff, add, then remove what has our tag and no intent.
 func (r *reconciler) all(ctx context.Context) error {
 	if !r.view.isReady() {
@@ -384,48 +212,6 @@ func (r *reconciler) all(ctx context.Context) error {
 	}
 	if err := r.sweep(ctx); err != nil {
 		failures = append(failures, fmt.Errorf("remove orphans: %w", err))
-	}
-	return errors.Join(failures...)
-}
-
-// sweep removes devices of ours that nothing in the store stands for. A store with records that cannot be
-// read is no ground for removing anything.
-func (r *reconciler) sweep(ctx context.Context) error {
-	damaged := r.view.damage()
-	r.trouble.setDamage(damaged)
-	if len(damaged) > 0 {
-		return nil
-	}
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	unfinished, err := r.dp.RemoveUnfinished(ctx)
-	if unfinished > 0 {
-		r.log.WithField("devices", unfinished).Info("removed devices that were never finished")
-	}
-	failures := []error{err}
-	owned, err := r.dp.Owned(ctx)
-	if err != nil {
-		return err
-	}
-	for _, e := range owned.Endpoints {
-		if record, ok := r.view.endpoint(e.Network, e.ID); ok && record.Host == r.host {
-			continue
-		}
-		r.log.WithFields(logrus.Fields{"device": e.Device, "endpoint": e.ID, "network": e.Network}).
-			Info("removing a device that no endpoint stands for")
-		failures = append(failures, r.dp.RemoveEndpoint(ctx, e.ID))
-	}
-	for _, n := range owned.Networks {
-		record, known := r.view.network(n.Name)
-		if _, member := r.view.membership(r.host, n.Name); known && member && record.VNI == uint32(n.VNI) {
-			continue
-		}
-		r.log.WithFields(logrus.Fields{"vni": n.VNI, "network": n.Name}).
-			Info("removing the devices of a network that this host is no member of")
-		failures = append(failures, r.dp.RemoveNetwork(ctx, n.VNI))
 	}
 	return errors.Join(failures...)
 }

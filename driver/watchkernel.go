@@ -67,13 +67,3 @@ func (r *reconciler) ensureHost(ctx context.Context) {
 		r.trouble.set("netfilter", err)
 	}
 }
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
