@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -77,6 +78,7 @@ type Driver struct {
 	collector  *collector
 	trouble    *troubles
 	ready      chan struct{} // closed when the first full pass is over
+	recordLost chan struct{} // capacity 1: this host's record is not what it should be
 }
 
 // New checks the configuration and looks at the underlay. It changes nothing yet.
@@ -99,7 +101,7 @@ func New(ctx context.Context, cfg Config) (*Driver, error) {
 		cfg: cfg, log: cfg.Log, host: cfg.HostID, store: cfg.Store,
 		view: newView(), trouble: newTroubles(cfg.Log),
 		underlay: &underlay{dp: cfg.Datapath, which: cfg.Underlay, port: cfg.Port},
-		ready:    make(chan struct{}),
+		ready:    make(chan struct{}), recordLost: make(chan struct{}, 1),
 	}
 	if _, err := d.underlay.refresh(ctx); err != nil {
 		return nil, err
@@ -130,6 +132,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	tasks.Go(func() error { return d.reconciler.followRules(ctx) })
 	tasks.Go(func() error { return d.collector.run(ctx, d.cfg.Interval) })
 	tasks.Go(func() error { return d.watchUnderlay(ctx, d.cfg.Interval) })
+	tasks.Go(func() error { return d.keepRegistered(ctx) })
 	tasks.Go(func() error {
 		err := d.store.KeepAlive(ctx, store.AliveKey(d.host), []byte(d.cfg.HostName))
 		if ctx.Err() != nil {
@@ -171,7 +174,11 @@ func (d *Driver) followOnce(ctx context.Context) error {
 		close(d.ready)
 	}
 	return d.store.Watch(ctx, "", revision, func(revision int64, events []store.Event) {
-		d.reconciler.follow(ctx, d.view.follow(revision, events))
+		changes := d.view.follow(revision, events)
+		if slices.ContainsFunc(changes, func(c change) bool { return c.kind == store.HostsPrefix && c.host == d.host }) {
+			signal(d.recordLost)
+		}
+		d.reconciler.follow(ctx, changes)
 	})
 }
 
@@ -189,6 +196,26 @@ func (d *Driver) register(ctx context.Context) error {
 	return nil
 }
 
+// keepRegistered writes this host's record anew when it is to change, or somebody has deleted it: by it the
+// other hosts know where to send. The pause is for two hosts with one ID, which would take turns.
+func (d *Driver) keepRegistered(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.recordLost:
+		}
+		err := d.register(ctx)
+		if err != nil {
+			signal(d.recordLost)
+		}
+		if ctx.Err() == nil {
+			d.trouble.set("host record", err)
+		}
+		pause(ctx, relistPause)
+	}
+}
+
 // watchUnderlay notices a changed address or MTU of the underlay and tells the other hosts.
 func (d *Driver) watchUnderlay(ctx context.Context, interval time.Duration) error {
 	return every(ctx, interval, func() {
@@ -198,7 +225,8 @@ func (d *Driver) watchUnderlay(ctx context.Context, interval time.Duration) erro
 			return
 		}
 		d.log.WithField("address", d.underlay.current().Address).Info("underlay address changed")
-		if err := errors.Join(d.register(ctx), d.reconciler.all(ctx)); err != nil {
+		signal(d.recordLost)
+		if err := d.reconciler.all(ctx); err != nil {
 			d.log.WithError(err).Warn("underlay change not settled, it will be repeated")
 		}
 	})

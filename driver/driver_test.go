@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,4 +300,18 @@ func TestInternalNetworkHasNoGatewayService(t *testing.T) {
 	if len(join.StaticRoutes) != 1 || join.StaticRoutes[0].Destination != "10.2.0.0/24" {
 		t.Errorf("routes to the other subnets of the link: %v", join.StaticRoutes)
 	}
+}
+
+func TestDeletedHostRecordIsWrittenAgain(t *testing.T) {
+	s := openBolt(t)
+	a, b := newHost(t, s, "a", "192.0.2.1"), newHost(t, s, "b", "192.0.2.2")
+	ctx := t.Context()
+	_, err := s.Commit(ctx, nil, []store.Write{{Key: store.HostKey("a")}, {Key: store.HostKey("b")}})
+	must(t, err)
+	must(t, a.CreateNetwork(ctx, named("docker-a", "blue", "10.1.0.0/24")))
+	must(t, b.CreateNetwork(ctx, named("docker-b", "blue", "10.1.0.0/24")))
+	n, _ := a.view.network("blue")
+	eventually(t, "hosts flood to each other", func() bool {
+		return slices.Equal(a.kernel.flood(n.VNI), []string{"192.0.2.2"}) && slices.Equal(b.kernel.flood(n.VNI), []string{"192.0.2.1"})
+	})
 }

@@ -103,6 +103,21 @@ func TestEtcdAuthWatch(t *testing.T) {
 	wantText(t, err, store.ErrDenied, `user "falcon" needs a role`)
 }
 
+// TestEtcdAuthWithCertificate: the password counts where the server would take the certificate's name for a user's.
+func TestEtcdAuthWithCertificate(t *testing.T) {
+	t.Parallel()
+	server := storetest.StartSecureEtcd(t, storetest.NewPKI(t))
+	enableAuth(t, server)
+	s := openEtcd(t, as(t, server, "falcon", password))
+	w := storetest.StartWatch(t, s, "k", put(t, s, "k", "1"))
+	w.Want(t, put(t, s, "k", "2"), storetest.WasPut("k", "2"))
+
+	_, err := store.OpenEtcd(t.Context(), as(t, server, "nobody", password))
+	wantText(t, err, store.ErrDenied, "keys beginning with /falcon/")
+	_, err = store.OpenEtcd(t.Context(), as(t, server, "falcon", "wrong"))
+	wantText(t, err, store.ErrDenied, `check --store-user "falcon"`)
+}
+
 // enableAuth makes the users root, falcon, reader (of falcon's keys) and nobody.
 func enableAuth(t *testing.T, server *storetest.EtcdServer) {
 	t.Helper()

@@ -37,7 +37,7 @@ func newClient(config EtcdConfig) (*clientv3.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var created atomic.Bool
+	var created, hasToken atomic.Bool
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            config.urls(),
 		DialTimeout:          config.DialTimeout,
@@ -52,7 +52,7 @@ func newClient(config EtcdConfig) (*clientv3.Client, error) {
 				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMax},
 				MinConnectTimeout: config.DialTimeout,
 			}),
-			grpc.WithChainUnaryInterceptor(postponeAuth(&created), noBlindRetry, recordCause),
+			grpc.WithChainUnaryInterceptor(postponeAuth(&created), demandToken(config.User, &hasToken), noBlindRetry, recordCause),
 		},
 	})
 	created.Store(true)
@@ -68,6 +68,22 @@ func postponeAuth(created *atomic.Bool) grpc.UnaryClientInterceptor {
 			return rpctypes.ErrGRPCAuthNotEnabled
 		}
 		return invoke(ctx, method, req, reply, conn, opts...)
+	}
+}
+
+// demandToken is for a server that knows its clients by their certificates (--client-cert-auth): a request without a token
+// is one of the user that the certificate names there, and is denied. Told that the user is missing, the client
+// fetches its token and tries again.
+func demandToken(user string, hasToken *atomic.Bool) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		err := invoke(ctx, method, req, reply, conn, opts...)
+		switch {
+		case method == methodAuthenticate:
+			hasToken.Store(err == nil)
+		case user != "" && !hasToken.Load() && status.Code(err) == codes.PermissionDenied:
+			return rpctypes.ErrGRPCUserEmpty
+		}
+		return err
 	}
 }
 

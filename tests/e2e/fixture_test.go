@@ -45,6 +45,13 @@ func (f *fixture) sub(t *testing.T) *fixture {
 	return s
 }
 
+// in is the fixture with another test to fail, which makes nothing.
+func (f *fixture) in(t *testing.T) *fixture {
+	other := *f
+	other.t = t
+	return &other
+}
+
 // atEnd registers what is to be undone at the end of the test, last things first, when no container is left.
 func (f *fixture) atEnd(undo func(context.Context) error) { f.undo = append(f.undo, undo) }
 

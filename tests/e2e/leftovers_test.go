@@ -2,13 +2,17 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"falcon/store"
 	"falcon/tests/lab"
 )
 
@@ -52,20 +56,59 @@ func ownDevices(ctx context.Context, h *lab.Host) ([]string, error) {
 	return found, err
 }
 
-// intent are the records in the cluster's store but for those that hosts have as long as they live, and the one that
+// intent are the records in the lab's store but for those that hosts have as long as they live, and the one that
 // guards the choice of default subnets, which stays when it was made.
 func intent(ctx context.Context, l *lab.Lab) (map[string][]byte, error) {
-	records, err := l.StoreRecords(ctx, "")
+	records, err := storeRecords(ctx, l)
 	maps.DeleteFunc(records, func(key string, _ []byte) bool {
 		return key == "schema" || key == "scopes/@" || strings.HasPrefix(key, "hosts/") || strings.HasPrefix(key, "alive/")
 	})
 	return records, err
 }
 
+func storeRecords(ctx context.Context, l *lab.Lab) (map[string][]byte, error) {
+	if l.Etcd != nil {
+		return l.StoreRecords(ctx, "")
+	}
+	return boltRecords(ctx, l.Hosts[0])
+}
+
+// boltRecords are those of a host's own store. They are read from a copy, for falcon has the file locked.
+func boltRecords(ctx context.Context, h *lab.Host) (map[string][]byte, error) {
+	file, err := h.Exec(ctx, "base64", "/var/lib/falcon/falcon.db")
+	if err != nil {
+		return nil, err
+	}
+	content, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(file, "\n", ""))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "e2e-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "copy.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return nil, err
+	}
+	s, err := store.OpenBolt(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	list, _, err := s.List(ctx, "")
+	records := make(map[string][]byte, len(list))
+	for _, r := range list {
+		records[r.Key] = r.Value
+	}
+	return records, err
+}
+
 // leavesNothing checks that the lab is as before the test: what a test makes is removed by then.
 func (f *fixture) leavesNothing() {
 	err := await(10*time.Second, func(ctx context.Context) error {
-		if err := f.onHosts(func(h *lab.Host) error { return hostLeft(ctx, h) }); err != nil || f.Etcd == nil {
+		if err := f.onHosts(func(h *lab.Host) error { return hostLeft(ctx, h) }); err != nil {
 			return err
 		}
 		records, err := intent(ctx, f.Lab)

@@ -29,6 +29,7 @@ const (
 // Whatever is created and deleted, in whatever order, and however often falcon is killed in between: in the end
 // nothing is left of it, and falcon has not grown.
 func TestNothingLeft(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{})
 	seed := uint64(time.Now().UnixNano())
 	if s, err := strconv.ParseUint(os.Getenv("RECOVERY_SEED"), 10, 64); err == nil {

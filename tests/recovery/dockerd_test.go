@@ -11,6 +11,7 @@ import (
 // With live-restore, containers outlive their engine, and so does their traffic. The new engine asks falcon
 // nothing about them, and must be able to go on from there.
 func TestRestartEngineLive(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{LiveRestore: true})
 	p := o.runPair()
 	there, back := o.ping(p.a, p.toB), o.ping(p.b, p.toA)
@@ -38,6 +39,7 @@ func TestRestartEngineLive(t *testing.T) {
 
 // Without it, containers end with their engine. Their network is there when they are started again.
 func TestRestartEngine(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{})
 	p := o.runPair()
 	end := map[string]func(*lab.Daemon) error{

@@ -10,6 +10,7 @@ import (
 // Traffic does not pass through falcon: nothing is lost when it is killed, while it is away, and when it
 // comes back and compares the kernel with the store.
 func TestKillFalcon(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{})
 	p := o.runPair()
 	there, back := o.ping(p.a, p.toB), o.ping(p.b, p.toA)

@@ -128,16 +128,18 @@ func (o overlay) kernelFollows(h *lab.Host) error {
 func (o overlay) settles(within time.Duration) {
 	o.t.Helper()
 	for _, h := range o.Hosts {
-		lab.Eventually(o.t, within, func() error { return o.kernelFollows(h) })
+		o.eventually(within, func() error { return o.kernelFollows(h) })
 	}
 }
 
-// addresses lists the addresses of all endpoints in the store, as "network address", in order.
+// addresses lists the IPv4 addresses of all endpoints in the store, as "network address", in order.
 func (in intent) addresses() []string {
 	var lines []string
 	for _, e := range in.endpoints {
 		for _, a := range e.Addresses {
-			lines = append(lines, e.Network+" "+a.Addr().String())
+			if a.Addr().Is4() {
+				lines = append(lines, e.Network+" "+a.Addr().String())
+			}
 		}
 	}
 	slices.Sort(lines)
@@ -150,7 +152,7 @@ func (o overlay) nothingLeft(within time.Duration) {
 	for _, h := range o.Hosts {
 		o.awaitKernel(h, nil, within)
 	}
-	lab.Eventually(o.t, within, func() error {
+	o.eventually(within, func() error {
 		records, err := o.StoreRecords(o.ctx, "")
 		var left []string
 		for key := range records {

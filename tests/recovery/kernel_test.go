@@ -32,7 +32,7 @@ func (o overlay) kernel(h *lab.Host) ([]string, error) {
 // awaitKernel waits until a host's kernel has exactly these lines.
 func (o overlay) awaitKernel(h *lab.Host, want []string, within time.Duration) {
 	o.t.Helper()
-	lab.Eventually(o.t, within, func() error {
+	o.eventually(within, func() error {
 		have, err := o.kernel(h)
 		if err != nil {
 			return err

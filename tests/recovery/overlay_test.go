@@ -64,8 +64,9 @@ func (o overlay) must(out string, err error) string {
 	return out
 }
 
-// subnet is that of a network by its number, and address one in it.
+// subnet and subnet6 are those of a network by its number, and address is one in the first.
 func subnet(number int) string        { return fmt.Sprintf("10.%d.0.0/24", 100+number) }
+func subnet6(number int) string       { return fmt.Sprintf("fd00:%d::/64", 100+number) }
 func address(number, last int) string { return fmt.Sprintf("10.%d.0.%d", 100+number, last) }
 
 // networkName is a network's name by its number, for the cluster and for every engine.
@@ -75,7 +76,8 @@ func networkName(number int) string { return fmt.Sprintf("net%d", number) }
 func createArgs(number int) []string {
 	name := networkName(number)
 	return []string{"network", "create", "--driver", "falcon", "--opt", "falcon.network=" + name,
-		"--ipam-driver", "falcon", "--ipam-opt", "falcon.network=" + name, "--subnet", subnet(number), name}
+		"--ipam-driver", "falcon", "--ipam-opt", "falcon.network=" + name,
+		"--subnet", subnet(number), "--ipv6", "--subnet", subnet6(number), name}
 }
 
 // createNetwork makes a network on all hosts.
@@ -121,10 +123,10 @@ func (o overlay) reaches(from lab.Container, to string) {
 	}
 }
 
-// ping starts pinging; the test's end stops it.
+// ping starts pinging; the test's end stops it at the latest.
 func (o overlay) ping(from lab.Container, to string) *lab.Pinger {
 	o.t.Helper()
-	p, err := from.Ping(o.ctx, testLimit, to)
+	p, err := from.Ping(o.ctx, to)
 	o.check(err)
 	o.answers(p, 10*time.Second)
 	return p
@@ -157,6 +159,19 @@ func (o overlay) lossless(p *lab.Pinger) {
 	}
 }
 
+// eventually wants a condition to become true, and looks the less often the longer it may take: what it asks
+// costs time of the machine that the lab needs.
+func (o overlay) eventually(within time.Duration, holds func() error) {
+	o.t.Helper()
+	lab.Eventually(o.t, within, func() error {
+		err := holds()
+		if err != nil {
+			time.Sleep(within / 200)
+		}
+		return err
+	})
+}
+
 // status asks a host's falcon.
 func (o overlay) status(h *lab.Host) driver.Status {
 	o.t.Helper()
@@ -168,7 +183,7 @@ func (o overlay) status(h *lab.Host) driver.Status {
 // ready waits until a host's falcon has read the store and settled the kernel.
 func (o overlay) ready(h *lab.Host) {
 	o.t.Helper()
-	lab.Eventually(o.t, 20*time.Second, func() error {
+	o.eventually(20*time.Second, func() error {
 		if s := o.status(h); !s.Ready {
 			return fmt.Errorf("falcon on %s is not ready: %v", h.Name, s.Degraded)
 		}

@@ -12,6 +12,7 @@ import (
 // After a reboot of a host, its overlays are what its engine still has of them: networks, and containers that
 // the engine starts again. What else there was disappears, on the other hosts too.
 func TestReboot(t *testing.T) {
+	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{})
 	p := o.runPair("--restart", "always")
 	o.run(p.hostA, "ended", 1, 21) // nobody starts it again
@@ -29,7 +30,7 @@ func TestReboot(t *testing.T) {
 	}
 
 	// All is settled when the stray endpoint has been collected.
-	lab.Eventually(t, collected, func() error {
+	o.eventually(collected, func() error {
 		in, err := o.intent()
 		if err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"time"
-
-	"falcon/tests/lab"
 )
 
 // What a falcon may have more of after many cycles than before: a connection under way, a thread that the Go runtime
@@ -56,7 +54,7 @@ func usageOf(pid int) (usage, error) {
 // doesNotGrow compares what the hosts' falcons hold with what they held before.
 func (o overlay) doesNotGrow(before []usage) {
 	o.t.Helper()
-	lab.Eventually(o.t, 10*time.Second, func() error {
+	o.eventually(10*time.Second, func() error {
 		for i, now := range o.usages() {
 			was := before[i]
 			if now.files > was.files+moreFiles || now.threads > was.threads+moreThreads || now.memory > was.memory+moreMemory {
