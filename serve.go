@@ -55,6 +55,11 @@ func serve(ctx context.Context, s settings) (failure error) {
 		return err
 	}
 	closers = append(closers, lock.Close)
+	alone, err := driver.LockHost(ctx)
+	if err != nil {
+		return err
+	}
+	closers = append(closers, alone.Close)
 	host, err := hostID(s.stateDir)
 	if err != nil {
 		return err

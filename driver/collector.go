@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -67,6 +68,8 @@ func (c *collector) gone(e store.Endpoint) bool {
 	return e.Sandbox == "" || c.d.cfg.Datapath.SandboxGone(e.Sandbox)
 }
 
+func (c *collector) lives(e store.Endpoint) bool { return !c.gone(e) }
+
 // abandoned tells at once, for a request that an old endpoint stands in the way of, whether that endpoint is a
 // leftover. One that has not joined yet may be another request's, so only a lost namespace counts.
 func (c *collector) abandoned(network, id string) bool {
@@ -104,7 +107,11 @@ func (c *collector) networks(ctx context.Context, seen map[string]bool) error {
 	}
 	var failures []error
 	for _, m := range c.d.view.memberships(c.d.host) {
-		if byID[m.DockerID] || len(c.d.view.locals(c.d.host, m.Network)) > 0 || !c.due(store.MemberKey(m.Network, m.Host), seen) {
+		if byID[m.DockerID] || slices.ContainsFunc(c.d.view.locals(c.d.host, m.Network), c.lives) {
+			continue
+		}
+		// Its time runs while leftovers are still in it: those of one crash go in one pass.
+		if !c.due(store.MemberKey(m.Network, m.Host), seen) || len(c.d.view.locals(c.d.host, m.Network)) > 0 {
 			continue
 		}
 		c.d.log.WithFields(logrus.Fields{"network": m.Network, "docker_id": short(m.DockerID)}).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -37,9 +38,27 @@ func Lock(runDir string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock %s: %w: stop it first, or give this one another --run-dir and --plugin-dir", f.Name(), ErrRunning)
+		return nil, fmt.Errorf("lock %s: %w: stop it first", f.Name(), ErrRunning)
 	}
 	return f, nil
+}
+
+// hostLock is an abstract socket: it belongs to the network namespace, whatever the file systems are, and goes with
+// the process.
+const hostLock = "@" + DriverName
+
+// LockHost makes this process the only falcon in its network namespace, until the lock is closed. Another one with
+// directories of its own would take the devices of this one for leftovers.
+func LockHost(ctx context.Context) (io.Closer, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "unix", hostLock)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("lock this host: %w: stop it first (see: ss -xlp src %s)", ErrRunning, hostLock)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock this host: %w", err)
+	}
+	return l, nil
 }
 
 // Listen opens a Unix socket that only root can use. It replaces what a killed process left, which the caller's

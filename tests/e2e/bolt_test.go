@@ -28,5 +28,4 @@ func TestSingleHost(t *testing.T) {
 		f.docker(f.h1, "network", "rm", network)
 	}
 	f.leavesNothing()
-	f.undo = nil
 }

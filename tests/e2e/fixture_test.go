@@ -55,6 +55,7 @@ func (f *fixture) in(t *testing.T) *fixture {
 // atEnd registers what is to be undone at the end of the test, last things first, when no container is left.
 func (f *fixture) atEnd(undo func(context.Context) error) { f.undo = append(f.undo, undo) }
 
+// tearDown removes what the test made until now.
 func (f *fixture) tearDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), tearDownLimit)
 	defer cancel()
@@ -65,6 +66,8 @@ func (f *fixture) tearDown() {
 	for _, undo := range slices.Backward(f.undo) {
 		failures = append(failures, undo(ctx))
 	}
+	clear(f.boxes)
+	f.undo = nil
 	if err := errors.Join(failures...); err != nil {
 		f.t.Error("tear down:", err)
 	}
@@ -117,7 +120,8 @@ func (f *fixture) network(h *lab.Host, name string, args ...string) {
 	f.t.Helper()
 	f.docker(h, slices.Concat([]string{"network", "create"}, args, []string{name})...)
 	f.atEnd(func(ctx context.Context) error {
-		_, err := h.Docker(ctx, "network", "rm", name)
+		// The test may have removed it.
+		_, err := h.Exec(ctx, "sh", "-c", `docker network ls --quiet --filter "name=^$0\$" | xargs -r docker network rm`, name)
 		return err
 	})
 }

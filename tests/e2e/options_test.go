@@ -73,6 +73,7 @@ func (d device) prefixes() []netip.Prefix {
 func TestOptions(t *testing.T) {
 	f := cluster.open(t)
 	f.overlay("exact", "--ipv6", "-o", "com.docker.network.driver.mtu=1400", "-o", "falcon.vni=4242",
+		"-o", "com.docker.network.of.a.later.engine=ignored",
 		"--subnet", "10.61.0.0/24", "--ip-range", "10.61.0.240/29", "--gateway", "10.61.0.254", "--aux-address", "printer=10.61.0.241",
 		"--subnet", "fd61::/64", "--gateway", "fd61::ffff")
 
@@ -85,7 +86,8 @@ func TestOptions(t *testing.T) {
 		if !reflect.DeepEqual(info.IPAM.Config, want) {
 			t.Errorf("IPAM: got %+v, want %+v", info.IPAM.Config, want)
 		}
-		options := map[string]string{"falcon.network": "exact", "falcon.vni": "4242", "com.docker.network.driver.mtu": "1400"}
+		options := map[string]string{"falcon.network": "exact", "falcon.vni": "4242", "com.docker.network.driver.mtu": "1400",
+			"com.docker.network.of.a.later.engine": "ignored"}
 		if !reflect.DeepEqual(info.Options, options) || !info.EnableIPv6 || info.Internal {
 			t.Errorf("got %+v, want options %v, with IPv6, not internal", info, options)
 		}

@@ -69,7 +69,7 @@ func (f *fixture) snapshot() []string {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		known := f.docker(h, "network", "ls", "--format", "network {{.Name}}") + "\n" + f.docker(h, "ps", "--all", "--format", "container {{.Names}}")
+		known := f.docker(h, "network", "ls", "--filter", "driver=falcon", "--format", "network {{.Name}}") + "\n" + f.docker(h, "ps", "--all", "--format", "container {{.Names}}")
 		for _, what := range append(devices, strings.Split(known, "\n")...) {
 			all = append(all, h.Name+" "+what)
 		}
@@ -137,9 +137,10 @@ func TestRefusedNetworks(t *testing.T) {
 func TestRefusedContainers(t *testing.T) {
 	f := cluster.open(t)
 	const mac = "02:42:99:00:00:01"
-	f.overlay("base", "--subnet", "10.62.0.0/24", "--gateway", "10.62.0.1", "--aux-address", "printer=10.62.0.5")
-	f.box(f.h1, "base", "here", "--ip", "10.62.0.21")
-	f.box(f.h2, "base", "there", "--ip", "10.62.0.20", "--mac-address", mac)
+	f.overlay("base", "--subnet", "10.62.0.0/24", "--gateway", "10.62.0.1", "--aux-address", "printer=10.62.0.5",
+		"--ipv6", "--subnet", "fd62::/64", "--gateway", "fd62::1", "--aux-address", "scanner=fd62::5")
+	f.box(f.h1, "base", "here", "--ip", "10.62.0.21", "--ip6", "fd62::21")
+	f.box(f.h2, "base", "there", "--ip", "10.62.0.20", "--ip6", "fd62::20", "--mac-address", mac)
 	// The engines give addresses each by itself here, and begin with the same one.
 	for _, h := range f.Hosts {
 		f.network(h, "clash", "-d", "falcon", "-o", "falcon.network=clash", "--subnet", "10.67.0.0/24")
@@ -157,6 +158,11 @@ func TestRefusedContainers(t *testing.T) {
 		{"broadcast address", run("base", "--ip", "10.62.0.255"), []string{"10.62.0.255", "host address of 10.62.0.0/24"}},
 		{"gateway", run("base", "--ip", "10.62.0.1"), []string{"10.62.0.1", "taken", "gateway"}},
 		{"auxiliary address", run("base", "--ip", "10.62.0.5"), []string{"10.62.0.5", "taken", "auxiliary"}},
+		{"IPv6 address of a container", run("base", "--ip6", "fd62::21"), []string{"fd62::21", "taken"}},
+		{"IPv6 address of another host's container", run("base", "--ip6", "fd62::20"), []string{"fd62::20", "taken"}},
+		{"IPv6 address of the subnet", run("base", "--ip6", "fd62::"), []string{`"fd62::"`, "host address of fd62::/64"}},
+		{"IPv6 gateway", run("base", "--ip6", "fd62::1"), []string{"fd62::1", "taken", "gateway"}},
+		{"IPv6 auxiliary address", run("base", "--ip6", "fd62::5"), []string{"fd62::5", "taken", "auxiliary"}},
 		{"MAC of a container", run("base", "--mac-address", mac), []string{mac, "taken"}},
 		{"multicast MAC", run("base", "--mac-address", "01:00:5e:00:00:01"), []string{"01:00:5e:00:00:01", "multicast"}},
 		{"address that another engine gave", run("clash"), []string{first.v4.String(), "taken", "on host h2", "--ipam-driver falcon"}},
@@ -164,5 +170,6 @@ func TestRefusedContainers(t *testing.T) {
 	// All that is as it was, and what was not taken is free.
 	here, there := f.look(f.h1, "base", "here"), f.look(f.h2, "base", "there")
 	here.pings(t, there.v4)
-	f.docker(f.h1, run("base", "--ip", "10.62.0.22")...)
+	here.pings(t, there.v6)
+	f.docker(f.h1, run("base", "--ip", "10.62.0.22", "--ip6", "fd62::22")...)
 }

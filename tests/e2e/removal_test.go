@@ -29,14 +29,18 @@ func TestRemoval(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := f.sub(t)
 			leaves := f.box(f.h2, "passing", "leaves")
-			stays.reaches(t, f.serving(leaves).v4, "leaves")
+			leaves.serve(t)
+			stays.reaches(t, leaves.v4, leaves.Name)
 			for _, h := range f.Hosts {
-				known := f.forwarding(h)
-				for _, part := range []string{leaves.nets["passing"].MacAddress, leaves.v4.String(), leaves.v6.String()} {
-					if !strings.Contains(known, part) {
-						t.Errorf("%s does not know of %s:\n%s", h.Name, part, known)
+				f.eventually(func() error { // the packets above found their way without it, if need be
+					known := f.forwarding(h)
+					for _, part := range []string{leaves.nets["passing"].MacAddress, leaves.v4.String(), leaves.v6.String()} {
+						if !strings.Contains(known, part) {
+							return fmt.Errorf("%s does not know of %s:\n%s", h.Name, part, known)
+						}
 					}
-				}
+					return nil
+				})
 			}
 			f.run(f.h2, "sh", "-c", c.command)
 			for _, h := range f.Hosts {
@@ -56,12 +60,21 @@ func TestRemoval(t *testing.T) {
 			})
 		})
 	}
-}
 
-// serving starts the service of a box.
-func (f *fixture) serving(b box) box {
-	b.serve(f.t)
-	return b
+	f.refuse(t, f.h1, []refusal{{"network in use", []string{"network", "rm", "passing"}, []string{"passing", "active endpoints"}}})
+	if known := f.forwarding(f.h1); !strings.Contains(known, "dst "+f.h2.Addr.String()) {
+		t.Errorf("%s does not flood to %s: %s", f.h1.Name, f.h2.Name, known)
+	}
+	f.docker(f.h2, "network", "rm", "passing")
+	f.eventually(func() error {
+		known, hosts := f.forwarding(f.h1), f.status(f.h1).Networks[0].Hosts
+		if strings.Contains(known, f.h2.Addr.String()) || !slices.Equal(hosts, []string{f.h1.Name}) {
+			return fmt.Errorf("%s left the network, %s has the hosts %q and knows: %s", f.h2.Name, f.h1.Name, hosts, known)
+		}
+		return nil
+	})
+	near := f.box(f.h1, "passing", "near")
+	near.reaches(t, stays.v4, stays.Name)
 }
 
 // forwarding is all that a host's network 7500 knows of containers and hosts.

@@ -50,7 +50,6 @@ func TestHundredContainers(t *testing.T) {
 		}
 	}
 	f.tearDown()
-	f.boxes, f.undo = map[*lab.Host][]string{}, nil
 	f.leavesNothing()
 	for _, h := range f.Hosts {
 		if after := openFiles(t, h); after > before[h]+5 {

@@ -35,6 +35,13 @@ func TestSecureEtcd(t *testing.T) {
 	flags := []string{"--store=etcd://" + e.endpoint, "--store-ca=" + secureDir + "/ca.pem", "--store-cert=" + secureDir + "/cert.pem",
 		"--store-key=" + secureDir + "/key.pem"}
 	login := []string{"--store-user=" + storeUser, "--store-password-file=" + secureDir + "/password"}
+
+	f.stopFalcon(f.h1)
+	other := slices.Concat(flags, []string{otherRun, otherState, otherPlugins})
+	f.write(f.h1, secureDir+"/wrong", "not the secret")
+	f.doesNotStart(nil, append(other, "--store-user="+storeUser, "--store-password-file="+secureDir+"/wrong"), []string{`--store-user "falcon"`, "password"})
+	f.doesNotStart(nil, other, []string{"give --store-user"})
+
 	f.restartFalcon(f.h1, slices.Concat(flags, login)...)
 	f.network(f.h1, "safe", "-d", "falcon", "--subnet", "10.74.0.0/24")
 	one, two := f.box(f.h1, "safe", "one"), f.box(f.h1, "safe", "two")
@@ -47,11 +54,6 @@ func TestSecureEtcd(t *testing.T) {
 	if err := e.ask(t.Context(), "kv/range", map[string]any{"key": []byte("/falcon/schema")}, nil); err == nil {
 		t.Error("etcd answers without a password: the test proves nothing")
 	}
-
-	other := append(flags, otherRun, otherState, otherPlugins)
-	f.write(f.h1, secureDir+"/wrong", "not the secret")
-	f.doesNotStart(nil, append(other, "--store-user="+storeUser, "--store-password-file="+secureDir+"/wrong"), []string{`--store-user "falcon"`, "password"})
-	f.doesNotStart(nil, other, []string{"give --store-user"})
 }
 
 // secureEtcd is an etcd inside of a host.

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"falcon/tests/lab"
 )
 
-// Where a second falcon of a host can run without meeting the first.
+// Directories of a falcon that must not touch those of the host's own.
 const (
 	otherRun     = "--run-dir=/tmp/other/run"
 	otherState   = "--state-dir=/tmp/other/state"
@@ -24,15 +26,13 @@ const (
 // What keeps falcon from working is told at its start, with what to do about it.
 func TestServeRefusesToStart(t *testing.T) {
 	f := single.open(t)
+	f.stopFalcon(f.h1)
 	f.run(f.h1, "sh", "-c", `ip link add sleeper type bridge && ip addr add 192.0.2.1/24 dev sleeper
-		ip link add bare type bridge && ip link set bare up`)
+		ip link add bare type bridge && ip link set bare up; mkdir -p /tmp/other/newer /tmp/other/corrupt`)
 	f.atEnd(func(ctx context.Context) error {
 		_, err := f.h1.Exec(ctx, "sh", "-c", "ip link delete sleeper; ip link delete bare; rm -r /tmp/other")
 		return err
 	})
-	for _, dir := range []string{"newer", "corrupt"} {
-		f.run(f.h1, "mkdir", "-p", "/tmp/other/"+dir)
-	}
 	f.write(f.h1, "/tmp/other/newer/falcon.db", newerStore(t))
 	f.write(f.h1, "/tmp/other/corrupt/falcon.db", strings.Repeat("no database at all\n", 1000))
 
@@ -50,9 +50,6 @@ func TestServeRefusesToStart(t *testing.T) {
 		{"store of a newer version", append(other, "--state-dir=/tmp/other/newer"), []string{"/tmp/other/newer/falcon.db", "version 99", "upgrade falcon"}},
 		{"store that is corrupt", append(other, "--state-dir=/tmp/other/corrupt"), []string{"/tmp/other/corrupt/falcon.db", "corrupt", "backup"}},
 		{"store of an unknown kind", append(other, "--store=redis://x:1"), []string{"--store", "redis", `"bolt"`, "etcd://host:port"}},
-		{"second falcon", nil, []string{"another falcon is running", "/run/falcon/lock", "--run-dir"}},
-		{"second falcon on the same store", []string{otherRun, otherPlugins, "--underlay=eth0"}, []string{"/var/lib/falcon/falcon.db", "locked", "--state-dir"}},
-		{"second falcon on the same socket", []string{otherRun, otherState, "--underlay=eth0"}, []string{"/run/docker/plugins/falcon.sock", "another falcon is running"}},
 		{"swarm without a cluster's store", append(other, "--scope=global"), []string{"--scope=global", "etcd://"}},
 		{"vxlan port 0", append(other, "--vxlan-port=0"), []string{"--vxlan-port=0", "1 to 65535"}},
 		{"flag of a later version", append(other, "--steering=dynamic"), []string{"--steering=dynamic", `"off"`}},
@@ -63,7 +60,43 @@ func TestServeRefusesToStart(t *testing.T) {
 	t.Run("underlay from the environment", func(t *testing.T) {
 		f.in(t).doesNotStart([]string{"FALCON_UNDERLAY=nope1"}, []string{otherRun, otherState, otherPlugins}, []string{`"nope1"`})
 	})
-	f.run(f.h1, "falcon", "status") // the one that runs was not disturbed
+}
+
+// Only one falcon can run on a host, whatever its directories: it would remove the devices of the other.
+func TestSecondFalcon(t *testing.T) {
+	f := single.open(t)
+	f.network(f.h1, "first", "-d", "falcon", "--subnet", "10.76.0.0/24")
+	one, two := f.box(f.h1, "first", "one"), f.box(f.h1, "first", "two")
+	devices := f.ownLinks(f.h1)
+	for name, args := range map[string][]string{
+		"as the first":              nil,
+		"directories of its own":    {otherRun, otherState, otherPlugins},
+		"run directory of its own":  {otherRun},
+		"only the socket in common": {otherRun, otherState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.in(t).doesNotStart(nil, append(args, "--underlay=eth0"), []string{"another falcon is running", "stop it first"})
+		})
+	}
+	if now := f.ownLinks(f.h1); !slices.Equal(now, devices) {
+		t.Errorf("devices were %v, are %v", devices, now)
+	}
+	one.pings(t, two.v4)
+	f.healthy(f.h1)
+}
+
+// stopFalcon stops a host's falcon until the end of the test.
+func (f *fixture) stopFalcon(h *lab.Host) {
+	f.t.Helper()
+	f.atEnd(func(ctx context.Context) error {
+		if h.Plugin.Running() {
+			return nil
+		}
+		return h.Plugin.Start(ctx)
+	})
+	if err := h.Plugin.Stop(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 // doesNotStart runs falcon serve, which must fail soon with a message that has all these parts.
