@@ -65,7 +65,7 @@ func TestREADMENamesEveryFlagWithItsDefault(t *testing.T) {
 	set.VisitAll(func(f *pflag.Flag) {
 		row := ""
 		for line := range strings.Lines(string(readme)) {
-			if strings.HasPrefix(line, "|") && strings.Contains(line, "`--"+f.Name+"`") {
+			if cells := strings.Split(line, "|"); len(cells) > 2 && strings.Contains(cells[1], "`--"+f.Name+"`") {
 				row = line
 			}
 		}

@@ -159,17 +159,25 @@ func TestRefusedContainers(t *testing.T) {
 		{"gateway", run("base", "--ip", "10.62.0.1"), []string{"10.62.0.1", "taken", "gateway"}},
 		{"auxiliary address", run("base", "--ip", "10.62.0.5"), []string{"10.62.0.5", "taken", "auxiliary"}},
 		{"IPv6 address of a container", run("base", "--ip6", "fd62::21"), []string{"fd62::21", "taken"}},
-		{"IPv6 address of another host's container", run("base", "--ip6", "fd62::20"), []string{"fd62::20", "taken"}},
-		{"IPv6 address of the subnet", run("base", "--ip6", "fd62::"), []string{`"fd62::"`, "host address of fd62::/64"}},
-		{"IPv6 gateway", run("base", "--ip6", "fd62::1"), []string{"fd62::1", "taken", "gateway"}},
 		{"IPv6 auxiliary address", run("base", "--ip6", "fd62::5"), []string{"fd62::5", "taken", "auxiliary"}},
 		{"MAC of a container", run("base", "--mac-address", mac), []string{mac, "taken"}},
 		{"multicast MAC", run("base", "--mac-address", "01:00:5e:00:00:01"), []string{"01:00:5e:00:00:01", "multicast"}},
 		{"address that another engine gave", run("clash"), []string{first.v4.String(), "taken", "on host h2", "--ipam-driver falcon"}},
 	})
+	// When IPAM refuses the IPv6 address, Docker has an IPv4 address by then and forgets to give it back (moby 20.10,
+	// libnetwork/endpoint.go, assignAddress); falcon collects it after a while. So it is always the same one, lost beforehand.
+	const lost = "10.62.0.30"
+	v6 := func(address string) []string { return run("base", "--ip", lost, "--ip6", address) }
+	_, _ = f.try(f.h1, append([]string{client()}, v6("fd62::1")...)...)
+	f.refuse(t, f.h1, []refusal{
+		{"IPv6 address of another host's container", v6("fd62::20"), []string{"fd62::20", "taken"}},
+		{"IPv6 address of the subnet", v6("fd62::"), []string{`"fd62::"`, "host address of fd62::/64"}},
+		{"IPv6 gateway", v6("fd62::1"), []string{"fd62::1", "taken", "gateway"}},
+	})
+
 	// All that is as it was, and what was not taken is free.
 	here, there := f.look(f.h1, "base", "here"), f.look(f.h2, "base", "there")
 	here.pings(t, there.v4)
 	here.pings(t, there.v6)
-	f.docker(f.h1, run("base", "--ip", "10.62.0.22", "--ip6", "fd62::22")...)
+	f.docker(f.h1, run("base", "--ip", lost, "--ip6", "fd62::22")...)
 }

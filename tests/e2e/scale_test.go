@@ -33,7 +33,7 @@ func TestHundredContainers(t *testing.T) {
 		f.eventually(func() error {
 			n := f.status(h).Networks
 			if len(n) != 1 || len(n[0].Endpoints) != crowd || n[0].Remote != crowd {
-				return fmt.Errorf("status on %s: %d networks, the first with %d endpoints and %d remote ones", h.Name, len(n), len(n[0].Endpoints), n[0].Remote)
+				return fmt.Errorf("status on %s does not count %d and %d: %+v", h.Name, crowd, crowd, n)
 			}
 			return nil
 		})

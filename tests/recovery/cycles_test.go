@@ -27,7 +27,7 @@ const (
 )
 
 // Whatever is created and deleted, in whatever order, and however often falcon is killed in between: in the end
-// nothing is left of it, and falcon has not grown.
+// nothing is left of it, and falcon has not grown. RECOVERY_SEED repeats a run's random choices.
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
 	o := newOverlay(t, lab.DockerOptions{})

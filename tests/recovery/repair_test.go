@@ -88,8 +88,12 @@ func TestRepairs(t *testing.T) {
 	if result := there.Result(began, time.Now()); len(result.Lost) > 0 {
 		t.Errorf("packets were lost for want of entries: %v", result)
 	}
+	began = time.Now()
 	r.damage(cutting...)
 	r.awaits(byTimer)
+	if result := there.Result(began, time.Now()); len(result.Lost) == 0 {
+		t.Errorf("nothing was lost without a path: the observer is blind: %v", result)
+	}
 	o.answers(there, byEvent)
 	o.answers(back, byEvent)
 	o.reaches(p.a, p.toB)
