@@ -43,7 +43,7 @@ func (r *reconciler) sweep(ctx context.Context) error {
 			continue
 		}
 		r.log.WithFields(logrus.Fields{"vni": n.VNI, "network": n.Name}).
-			Info("removing the devices of a network that this host is no member of")
+			Info("removing the devices of a network that this host has left")
 		failures = append(failures, r.dp.RemoveNetwork(ctx, n.VNI))
 	}
 	return errors.Join(failures...)

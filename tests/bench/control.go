@@ -44,7 +44,7 @@ type bed struct {
 	subject string
 	report  *report
 	made    int
-	sandbox string
+	spaces  int // namespaces that stand for containers, on the first host
 }
 
 const (
@@ -87,12 +87,9 @@ func controlOn(ctx context.Context, store string, most int, r *report) (failure 
 	return nil
 }
 
-// prepare creates the network on every host, and a namespace that stands for every container.
+// prepare creates the network on every host.
 func (b *bed) prepare(ctx context.Context) error {
 	for _, h := range b.hosts {
-		if _, err := h.Exec(ctx, "ip", "netns", "add", "container"); err != nil {
-			return err
-		}
 		p := newPlugin(h)
 		b.plugins = append(b.plugins, p)
 		if err := p.call(ctx, "NetworkDriver.CreateNetwork", map[string]any{
@@ -102,8 +99,18 @@ func (b *bed) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	b.sandbox = "/run/netns/container"
 	return nil
+}
+
+// containers makes sure that there are so many namespaces to stand for containers.
+func (b *bed) containers(ctx context.Context, count int) error {
+	if count <= b.spaces {
+		return nil
+	}
+	script := fmt.Sprintf("for i in $(seq %d %d); do ip netns add c$i || exit; done", b.spaces+1, count)
+	b.spaces = count
+	_, err := b.hosts[0].Exec(ctx, "sh", "-c", script)
+	return err
 }
 
 // create makes the next endpoint on the first host and returns its MAC and how long both calls took.
@@ -120,7 +127,7 @@ func (b *bed) create(ctx context.Context) (id, mac string, took time.Duration, e
 	}, &answer)
 	if err == nil {
 		err = b.plugins[0].call(ctx, "NetworkDriver.Join", map[string]any{
-			"NetworkID": benchDocker, "EndpointID": id, "SandboxKey": b.sandbox,
+			"NetworkID": benchDocker, "EndpointID": id, "SandboxKey": fmt.Sprintf("/run/netns/c%d", b.made),
 		}, nil)
 	}
 	return id, answer.Interface.MacAddress, time.Since(began), err
@@ -133,6 +140,9 @@ func (b *bed) remove(ctx context.Context, id string) error {
 
 // fill makes endpoints until there are so many.
 func (b *bed) fill(ctx context.Context, to int) error {
+	if err := b.containers(ctx, to+samples); err != nil {
+		return err
+	}
 	for b.made < to {
 		if _, _, _, err := b.create(ctx); err != nil {
 			return err
