@@ -30,10 +30,11 @@ func EnableGRO(d Device) error {
 const (
 	netdevFamily      = "netdev"
 	netdevVersion     = 1
-	netdevGet         = 1 // NETDEV_CMD_DEV_GET
-	netdevIndex       = 1 // NETDEV_A_DEV_IFINDEX
-	netdevXDPFeatures = 3 // NETDEV_A_DEV_XDP_FEATURES
-	xdpTransmit       = 1 << 2
+	netdevGet         = 1      // NETDEV_CMD_DEV_GET
+	netdevIndex       = 1      // NETDEV_A_DEV_IFINDEX
+	netdevXDPFeatures = 3      // NETDEV_A_DEV_XDP_FEATURES
+	xdpTransmit       = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
+	genlHeaderSize    = 4      // GENL_HDRLEN
 )
 
 var errNoNAPI = errors.New("it takes no XDP frames: a veth does if the other end has GRO on or an XDP program")
@@ -55,7 +56,7 @@ func checkNAPI(index int) error {
 		return fmt.Errorf("look up XDP features: %w", err)
 	}
 	for _, reply := range replies {
-		attributes, err := nl.ParseRouteAttr(reply[nl.SizeofGenlmsg:])
+		attributes, err := nl.ParseRouteAttr(reply[genlHeaderSize:])
 		if err != nil {
 			return fmt.Errorf("look up XDP features: %w", err)
 		}
