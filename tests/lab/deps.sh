@@ -16,6 +16,7 @@ needs=(
 	busybox busybox-static
 	iperf3 iperf3
 	iptables iptables
+	nft nftables
 	tcpdump tcpdump
 	ethtool ethtool
 	ip iproute2
