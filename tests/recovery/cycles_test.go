@@ -38,8 +38,8 @@ func TestNothingLeft(t *testing.T) {
 	t.Logf("RECOVERY_SEED=%d", seed)
 	o.usable(1) // engines make what they keep, such as docker_gwbridge
 
-	mounts := o.onHosts(o.mounts)
 	o.cycles(seed, warmupCycles)
+	mounts := o.onHosts(o.mounts) // with /run/netns, which the first `ip netns` of the cycles mounts for good
 	before := o.usages()
 	o.cycles(seed+1, calmCycles)
 	o.nothingLeft(5 * time.Second)
