@@ -45,7 +45,7 @@ generate: ## eBPF objects and their Go bindings; needs clang-19
 	$(GO) generate ./...
 
 check-generated: generate
-	git diff --exit-code -- datapath README.md
+	git diff --exit-code -- '*_bpfel.go' '*_bpfel.o'
 
 clean:
 	rm -rf bin out

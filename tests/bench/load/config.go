@@ -29,8 +29,8 @@ const (
 	NAPI
 )
 
-// Faults are errors that the generator makes on purpose, to check who counts them. Each is the period in packets of
-// a flow; 0 is never. Where there are several, packets are doubled first, then swapped, then dropped.
+// Faults are errors that the generator makes on purpose, to check who counts them: one kind at most. Each is the period in
+// packets of a flow; 0 is never.
 type Faults struct {
 	Drop      uint32 // of each so many sequence numbers the last is left out; at least 2
 	Swap      uint32 // of each so many packets the last two are swapped; at least 2
@@ -48,7 +48,7 @@ type Config struct {
 	Payload  int     // bytes of a UDP datagram or a TCP segment, less all headers
 	MTU      int     // of the flows' IP packets; longer datagrams are sent as fragments
 	Checksum bool    // of UDP; optional over IPv4
-	Batch    int     // turns of the program per batch; 0 is 16 for UDP and 64, the budget of a NAPI poll, for TCP
+	Batch    int     // turns of the program per batch; 0 is 64, the budget of a NAPI poll
 	Ring     int     // frames that the NIC holds at most; 0 is 1024, greatest is 4096
 	Faults   Faults  // UDP only
 
@@ -80,10 +80,7 @@ func (c Config) withDefaults() Config {
 	fill(&c.MTU, 1500)
 	fill(&c.Ring, 1024)
 	fill(&c.Window, 512<<10)
-	if c.Protocol == TCP {
-		fill(&c.Batch, 64)
-	}
-	fill(&c.Batch, 16)
+	fill(&c.Batch, 64)
 	if c.Protocol == TCP && c.Replies == nil && c.Entry == NAPI {
 		c.Replies = &c.At
 	}
@@ -151,6 +148,8 @@ func (c Config) validateProtocol(within func(string, int, int, int) error) error
 		return errors.New("no checksum: IPv6 requires UDP's (RFC 8200, section 8.1)")
 	case c.Protocol == UDP && (c.Faults.Drop == 1 || c.Faults.Swap == 1):
 		return errors.New("faults: the least period is 2")
+	case c.Protocol == UDP && flag(c.Faults.Drop > 0)+flag(c.Faults.Swap > 0)+flag(c.Faults.Duplicate > 0) > 1:
+		return errors.New("faults: one kind at a time")
 	case c.Protocol == UDP:
 		return within("payload", c.Payload, stampSize, greatestUDP)
 	case c.Replies == nil:

@@ -71,7 +71,7 @@ struct run {
 	__u64 deadline;   // when to stop, if there is none
 	__u64 next;       // frames that have come due
 	__u64 missed;     // those that found the ring full
-	__u64 last;       // when the last frame left
+	__u64 last;       // when the last frame left, or the time was over
 	__u64 idle;       // time in which no frame was due
 	__u64 receiving;  // time in which the kernel received what it had been given
 	__u32 head, tail; // of the ring
@@ -176,7 +176,7 @@ static __always_inline void account(__u64 now)
 		self.seen = now;
 		self.position = self.given = 0;
 	}
-	spent = now - self.seen;
+	spent = now < run.start || run.done ? 0 : now - self.seen;
 	if (self.position == 0) {
 		if (self.given)
 			run.receiving += spent;
@@ -222,13 +222,20 @@ static __always_inline void admit(__u64 now)
 	}
 }
 
+static __always_inline void finish(__u64 at)
+{
+	if (!run.done && at > run.last)
+		run.last = at;
+	run.done = 1;
+}
+
 // take finds the number of the next frame and the time at which it came.
 static __always_inline bool take(__u64 now, __u64 *number, __u64 *came)
 {
 	if (!run.interval) {
 		// A datagram is finished once begun.
 		if ((stop || now >= run.deadline) && run.next % settings.fragments == 0) {
-			run.done = 1;
+			finish(now < run.deadline ? now : run.deadline);
 			return false;
 		}
 		*number = run.next++;
@@ -241,7 +248,7 @@ static __always_inline bool take(__u64 now, __u64 *number, __u64 *came)
 		admit(now);
 	if (run.head == run.tail) {
 		if (run.next >= run.limit)
-			run.done = 1;
+			finish(run.last);
 		return false;
 	}
 	*number = self.ring[run.head++ & (RING_MAX - 1)];
@@ -257,17 +264,17 @@ static __always_inline __u64 faulty(__u64 n)
 	if (every) {
 		__u64 in = n % (every + 1);
 
-		n = n / (every + 1) * every + (in == every ? every - 1 : in);
+		return n / (every + 1) * every + (in == every ? every - 1 : in);
 	}
 	every = settings.faults.swap;
 	if (every) {
 		__u64 in = n % every;
 
-		n += in == every - 2 ? 1 : in == every - 1 ? -1 : 0;
+		return in == every - 2 ? n + 1 : in == every - 1 ? n - 1 : n;
 	}
 	every = settings.faults.drop;
 	if (every)
-		n = n / (every - 1) * every + n % (every - 1);
+		return n / (every - 1) * every + n % (every - 1);
 	return n;
 }
 

@@ -84,15 +84,10 @@ func (g *Generator) Run(ctx context.Context, rate float64, d time.Duration) (Sen
 		return Sent{}, fmt.Errorf("set up generator: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { g.setStop(1) })()
-	for {
-		done, err := g.step(began.start + uint64(d))
-		if err != nil {
-			return Sent{}, err
-		}
-		if done {
-			return g.sent(began)
-		}
+	if err := g.injector.drive(func() (uint32, error) { return g.turns(began.start + uint64(d)) }); err != nil {
+		return Sent{}, err
 	}
+	return g.sent(began)
 }
 
 // beginning is the state before a run.
@@ -124,21 +119,17 @@ func (g *Generator) begin(rate float64, d time.Duration) (beginning, error) {
 // setStop may be called while the program runs.
 func (g *Generator) setStop(v uint32) error { return g.injector.objects.Stop.Set(v) }
 
-// step lets the program work for about as long as is left.
-func (g *Generator) step(end uint64) (done bool, err error) {
-	now, err := monotonic()
-	if err != nil {
-		return false, err
-	}
-	turns := uint64(fewestTurns)
-	if end > now {
-		turns = min(max((end-now)/uint64(shortTurn), fewestTurns), mostTurns)
-	}
-	if err := g.injector.turn(uint32(turns)); err != nil {
-		return false, err
-	}
+// turns is how many the program should have next: as many as last about until the end, and 0 when it is done.
+func (g *Generator) turns(end uint64) (uint32, error) {
 	run, err := g.progress()
-	return run.Done != 0, err
+	if err != nil || run.Done != 0 {
+		return 0, err
+	}
+	now, err := monotonic()
+	if err != nil || now >= end {
+		return fewestTurns, err
+	}
+	return uint32(min(max((end-now)/uint64(shortTurn), fewestTurns), mostTurns)), nil
 }
 
 func (g *Generator) progress() (run genRun, err error) {

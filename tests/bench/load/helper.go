@@ -20,7 +20,7 @@ type helper struct {
 	cmd *exec.Cmd
 
 	mu      sync.Mutex // one question at a time
-	socket  net.Conn
+	socket  *net.UnixConn
 	encoder *json.Encoder
 	decoder *json.Decoder
 }
@@ -46,15 +46,19 @@ func startHelper(role, namespace string, cpu int, config any) (h *helper, failur
 	ours, theirs := os.NewFile(uintptr(pair[0]), "helper"), os.NewFile(uintptr(pair[1]), "helper")
 	defer theirs.Close()
 	defer ours.Close()
-	socket, err := net.FileConn(ours)
+	conn, err := net.FileConn(ours)
 	if err != nil {
 		return nil, fmt.Errorf("make socket: %w", err)
 	}
+	socket := conn.(*net.UnixConn)
 	h = &helper{socket: socket, encoder: json.NewEncoder(socket), decoder: json.NewDecoder(socket)}
 	h.cmd = exec.Command("/proc/self/exe")
 	h.cmd.Args = []string{role}
 	h.cmd.Stderr = os.Stderr
 	h.cmd.ExtraFiles = []*os.File{theirs}
+	// In a session of its own it has a scheduling group of its own (sched_autogroup), and so its share of its core
+	// does not depend on what we do on ours.
+	h.cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	// A process is born where the thread is that starts it.
 	if err := onThread(namespace, cpu, h.cmd.Start); err != nil {
 		return nil, errors.Join(err, socket.Close())
@@ -101,11 +105,12 @@ func (h *helper) close() error {
 	if h.cmd.ProcessState != nil {
 		return nil
 	}
-	err := h.socket.Close()
+	// Closing it whole would reset it if the end of an answer is still unread.
+	err := h.socket.CloseWrite()
 	if wait := h.cmd.Wait(); wait != nil {
 		err = errors.Join(err, fmt.Errorf("end reader: %w", wait))
 	}
-	return err
+	return errors.Join(err, h.socket.Close())
 }
 
 // Helper must be the first thing that the main function of a program calls which uses readers. If the process was

@@ -8,14 +8,13 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // injector runs the generator's program in the kernel.
 type injector struct {
 	thread  *thread // in the device's namespace, on the core that plays the NIC
 	objects genObjects
-	held    link.Link // keeps the program in the XDP dispatcher
+	hold    *hold
 	tap     link.Link // of acknowledgements, or nil
 	frame   []byte
 	context []byte
@@ -28,11 +27,7 @@ const (
 	mdSize     = 24     // struct xdp_md
 	mdDataEnd  = 4
 	mdIngress  = 12
-	loopback   = 1 // index of a namespace's first device
 )
-
-// generatorPriority keeps ordinary processes from taking the NIC's core away.
-const generatorPriority = -20
 
 // newInjector loads what a plan describes.
 func newInjector(c Config, p plan) (i *injector, failure error) {
@@ -49,7 +44,7 @@ func newInjector(c Config, p plan) (i *injector, failure error) {
 	if err := p.load(&i.objects); err != nil {
 		return i, err
 	}
-	if i.held, err = hold(i.objects.Generate); err != nil {
+	if i.hold, err = newHold(i.objects.Generate); err != nil {
 		return i, err
 	}
 	if c.Replies != nil {
@@ -76,24 +71,7 @@ func (i *injector) prepare(device string, entry Entry) error {
 	i.context = make([]byte, mdSize)
 	binary.NativeEndian.PutUint32(i.context[mdDataEnd:], uint32(len(i.frame)))
 	binary.NativeEndian.PutUint32(i.context[mdIngress:], uint32(d.Index))
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, generatorPriority); err != nil {
-		return fmt.Errorf("raise priority: %w", err)
-	}
 	return nil
-}
-
-// hold attaches a program to the loopback of a namespace in which nothing happens.
-func hold(program *ebpf.Program) (held link.Link, err error) {
-	err = onThread("", anyCPU, func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make network namespace: %w", err)
-		}
-		if held, err = link.AttachXDP(link.XDPOptions{Program: program, Interface: loopback, Flags: link.XDPGenericMode}); err != nil {
-			return fmt.Errorf("hold the generator's program: %w", err)
-		}
-		return nil
-	})
-	return held, err
 }
 
 func tap(at Device, program *ebpf.Program) (tapped link.Link, err error) {
@@ -110,26 +88,39 @@ func tap(at Device, program *ebpf.Program) (tapped link.Link, err error) {
 	return tapped, err
 }
 
-// turn lets the program have so many turns.
-func (i *injector) turn(turns uint32) error {
+// drive lets the program have so many turns as next says, again and again until that is none.
+func (i *injector) drive(next func() (uint32, error)) error {
 	return i.thread.do(func() error {
-		if err := i.objects.Fresh.Set(uint32(1)); err != nil {
-			return fmt.Errorf("set up run: %w", err)
+		for {
+			turns, err := next()
+			if err != nil || turns == 0 {
+				return err
+			}
+			if err := i.turn(turns); err != nil {
+				return err
+			}
 		}
-		_, err := i.objects.Generate.Run(&ebpf.RunOptions{Data: i.frame, Context: i.context, Repeat: turns, Flags: liveFrames, BatchSize: i.batch})
-		if err != nil {
-			return fmt.Errorf("run generator: %w", err)
-		}
-		return nil
 	})
+}
+
+func (i *injector) turn(turns uint32) error {
+	if err := i.objects.Fresh.Set(uint32(1)); err != nil {
+		return fmt.Errorf("set up run: %w", err)
+	}
+	_, err := i.objects.Generate.Run(&ebpf.RunOptions{Data: i.frame, Context: i.context, Repeat: turns, Flags: liveFrames, BatchSize: i.batch})
+	if err != nil {
+		return fmt.Errorf("run generator: %w", err)
+	}
+	return nil
 }
 
 func (i *injector) close() error {
 	var all []error
-	for _, l := range []link.Link{i.tap, i.held} {
-		if l != nil {
-			all = append(all, l.Close())
-		}
+	if i.tap != nil {
+		all = append(all, i.tap.Close())
+	}
+	if i.hold != nil {
+		all = append(all, i.hold.close())
 	}
 	all = append(all, i.objects.Close())
 	if i.thread != nil {

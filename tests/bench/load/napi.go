@@ -46,19 +46,20 @@ func checkNAPI(index int) error {
 		return nil // before kernel 6.3 nobody can tell
 	}
 	if err != nil {
-		return fmt.Errorf("look up XDP features: %w", err)
+		return fmt.Errorf("find netlink family %s: %w", netdevFamily, err)
 	}
 	request := nl.NewNetlinkRequest(int(family.ID), 0)
-	request.AddData(&nl.Genlmsg{Command: netdevGet, Version: netdevVersion})
-	request.AddData(nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))))
+	// nl.Genlmsg lacks the header's last two bytes and sends what follows it in memory (netlink 1.3.1).
+	request.AddRawData([]byte{netdevGet, netdevVersion, 0, 0})
+	request.AddRawData(nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))).Serialize())
 	replies, err := request.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
-		return fmt.Errorf("look up XDP features: %w", err)
+		return fmt.Errorf("read XDP features: %w", err)
 	}
 	for _, reply := range replies {
 		attributes, err := nl.ParseRouteAttr(reply[genlHeaderSize:])
 		if err != nil {
-			return fmt.Errorf("look up XDP features: %w", err)
+			return fmt.Errorf("parse XDP features: %w", err)
 		}
 		for _, a := range attributes {
 			if a.Attr.Type == netdevXDPFeatures && nl.NativeEndian().Uint64(a.Value)&xdpTransmit != 0 {

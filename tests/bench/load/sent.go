@@ -7,7 +7,7 @@ type Sent struct {
 	Flows   []FlowSent
 	Offered uint64        // packets that came due, the sum of all flows
 	Missed  uint64        // frames that found the NIC's ring full; always 0 at rate 0
-	Elapsed time.Duration // from the first packet to the last
+	Elapsed time.Duration // from the first packet to the last, or at rate 0 to the end
 
 	// Where the core's time went; the rest of Elapsed went into making frames. Both count what else ran on the core.
 
@@ -17,7 +17,7 @@ type Sent struct {
 
 // FlowSent is one flow's part. A fragmented packet is many frames.
 type FlowSent struct {
-	Offered uint64 // packets that came due
+	Offered uint64 // packets that came due; TCP: also those that found the window shut
 	Packets uint64 // packets handed to the device, whole or with at least their first fragment; TCP: segments, also those sent again
 	Frames  uint64 // frames handed to the device
 	Bytes   uint64 // of those frames, from the Ethernet header on

@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // topology is the receiving side of an overlay, made by hand:
@@ -135,6 +137,17 @@ func (top topology) diagnose(t *testing.T) {
 		t.Logf("%s (%v):\n%s", name, err, out)
 	}
 }
+
+// at is where a generator is put for an entry.
+func (top topology) at(e Entry) Device {
+	if e == NAPI {
+		return Device{top.wire, "uA"}
+	}
+	return Device{top.host, "uB"}
+}
+
+// readerCPU is not that of the generators, 0, where there is another.
+func readerCPU() int { return min(1, runtime.NumCPU()-1) }
 
 func mac(t *testing.T, s string) MAC {
 	t.Helper()
