@@ -74,7 +74,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 		return err
 	}
 	closers = append(closers, intent.Close)
-	pools, err := ipam.New(ipam.Config{Store: intent, HostID: host, Routes: dp, Log: log})
+	pools, err := ipam.New(ipam.Config{Store: intent, HostID: host, Routes: reachable{dp, resolvConf}, Log: log})
 	if err != nil {
 		return err
 	}
@@ -142,6 +142,9 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 
 // closeQuietly is for listeners that a regular end has closed already.
 func closeQuietly(l net.Listener) { _ = l.Close() }
+
+// resolvConf names the name servers of this host.
+const resolvConf = "/etc/resolv.conf"
 
 const hostIDFile = "host-id"
 
