@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -73,7 +75,7 @@ func examineHost(ctx context.Context, underlay string, port uint16, status *driv
 		return nil // probe has said so
 	}
 	defer dp.Close()
-	findings := append(examineUnderlay(ctx, dp, underlay), examineBPFFS())
+	findings := append(examineUnderlay(ctx, dp, underlay), examineBPFFS(), examineNeighbours(neighbourLimit))
 	return append(findings, examineVXLAN(ctx, dp, port, status)...)
 }
 
@@ -119,6 +121,34 @@ func examineBPFFS() datapath.Finding {
 	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC {
 		f.Detail = bpffs + " is not a bpffs; this version pins nothing yet"
 		f.Advice = "mount -t bpf bpf " + bpffs
+	}
+	return f
+}
+
+const (
+	// neighbourLimit is how many ARP entries the kernel keeps for all network namespaces together, containers
+	// included; permanent ones do not count (neighbour.c, gc_entries).
+	neighbourLimit = "/proc/sys/net/ipv4/neigh/default/gc_thresh3"
+	// fewNeighbours is a limit that some hundred containers with a dozen peers each reach.
+	fewNeighbours = 4096
+)
+
+// examineNeighbours warns of a limit beyond which packets are lost without a word.
+func examineNeighbours(path string) datapath.Finding {
+	f := datapath.Finding{Check: "neighbour table", OK: true}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		f.Detail = "the limit cannot be read here: " + err.Error()
+		return f
+	}
+	limit, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil {
+		f.Detail = fmt.Sprintf("%s is no number: %q", path, raw)
+		return f
+	}
+	f.Detail = fmt.Sprintf("holds %d entries of all containers together", limit)
+	if limit < fewNeighbours {
+		f.Advice = fmt.Sprintf("with hundreds of containers, packets are lost beyond it: sysctl -w net.ipv4.neigh.default.gc_thresh3=%d (and neigh.default of ipv6)", 4*fewNeighbours)
 	}
 	return f
 }
