@@ -15,13 +15,14 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"falcon/tests/bench/report"
 	"falcon/tests/lab"
 )
 
 // control measures the control plane, by the plugin's own protocol and without an engine, whose part would be
 // most of it: how long CreateEndpoint and Join take with few and many endpoints on the host, how long until the
 // other host's devices know the endpoint, how long a start takes, and how much memory it needs.
-func control(ctx context.Context, quick bool, r *report) error {
+func control(ctx context.Context, quick bool, r *report.Report) error {
 	most := 1000
 	if quick {
 		most = 100
@@ -42,7 +43,7 @@ type bed struct {
 	hosts   []*lab.Host
 	plugins []plugin
 	subject string
-	report  *report
+	report  *report.Report
 	made    int
 	spaces  int // namespaces that stand for containers, on the first host
 }
@@ -53,7 +54,7 @@ const (
 	benchSubnet  = "10.200.0.0/16"
 )
 
-func controlOn(ctx context.Context, store string, most int, r *report) (failure error) {
+func controlOn(ctx context.Context, store string, most int, r *report.Report) (failure error) {
 	hosts := map[string]int{"bolt": 1, "etcd": 2}[store]
 	l, err := lab.Start(ctx, lab.Options{Hosts: hosts, Etcd: store == "etcd", Falcon: &lab.FalconOptions{}})
 	if err != nil {
@@ -152,7 +153,7 @@ func (b *bed) fill(ctx context.Context, to int) error {
 }
 
 func (b *bed) note(at int, metric, unit string, sample float64) {
-	b.report.add(result{Experiment: "control", Subject: b.subject, Parameter: fmt.Sprintf("%d endpoints", at), Metric: metric, Unit: unit}, sample)
+	b.report.Add(report.Key{Experiment: "control", Subject: b.subject, Parameter: fmt.Sprintf("%d endpoints", at), Metric: metric, Unit: unit}, 0, sample)
 }
 
 // timeEndpoints creates endpoints one by one; each is removed again, so that their number stays.
@@ -309,12 +310,12 @@ func wipe(ctx context.Context, h *lab.Host) error {
 	return err
 }
 
-func binarySize(r *report) error {
+func binarySize(r *report.Report) error {
 	info, err := os.Stat("bin/falcon")
 	if err != nil {
 		return err
 	}
-	r.add(result{Experiment: "control", Subject: "falcon", Parameter: "-", Metric: "size of the binary", Unit: "MB"}, float64(info.Size())/1e6)
+	r.Add(report.Key{Experiment: "control", Subject: "falcon", Parameter: "binary", Metric: "size", Unit: "MB"}, 0, float64(info.Size())/1e6)
 	return nil
 }
 

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"falcon/tests/bench/report"
 )
 
 // limit ends a run that hangs.
@@ -23,7 +26,7 @@ const limit = 30 * time.Minute
 // experiments by name, in the order in which they run.
 var experiments = []struct {
 	name string
-	run  func(ctx context.Context, quick bool, r *report) error
+	run  func(ctx context.Context, quick bool, r *report.Report) error
 }{
 	{"control", control},
 }
@@ -51,17 +54,20 @@ func run(ctx context.Context, only string, quick bool, out string) error {
 	if only != "" && !slices.Contains(names, only) {
 		return fmt.Errorf("experiment %q: must be one of %s", only, strings.Join(names, ", "))
 	}
-	r := newReport()
+	r := report.New(report.Collect(quick))
+	began := time.Now()
 	for _, e := range experiments {
 		if only != "" && e.name != only {
 			continue
 		}
-		began := time.Now()
+		started := time.Now()
 		fmt.Printf("%s ...\n", e.name)
 		if err := e.run(ctx, quick, r); err != nil {
-			return fmt.Errorf("experiment %s: %w", e.name, err)
+			r.Fail(e.name, err) // the others still run; Err reports it at the end
 		}
-		fmt.Printf("%s took %v\n", e.name, time.Since(began).Round(time.Second))
+		fmt.Printf("%s took %v\n", e.name, time.Since(started).Round(time.Second))
 	}
-	return r.write(out)
+	r.Took = time.Since(began)
+	fmt.Print(r.Summary())
+	return errors.Join(r.Write(out), r.Err())
 }

@@ -1,0 +1,66 @@
+package report
+
+import (
+	"math"
+	"slices"
+)
+
+// Ratio compares a subject with a reference. The ratio is formed in each round that has both (of the round's median, if
+// it has several samples); the result is the median of these ratios and their spread, as Spread defines it. It is not ok
+// if there is no common round in which the reference is not zero.
+func (r *Report) Ratio(experiment, subject, reference, parameter, metric string) (median, low, high float64, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.results.ratio(experiment, subject, reference, parameter, metric)
+	return s.Median, s.Low, s.High, ok
+}
+
+func (all resultMap) ratio(experiment, subject, reference, parameter, metric string) (Spread, bool) {
+	ours, theirs := all[id{experiment, subject, parameter, metric}], all[id{experiment, reference, parameter, metric}]
+	if ours == nil || theirs == nil || ours.Unit != theirs.Unit {
+		return Spread{}, false
+	}
+	base := theirs.byRound()
+	var ratios []float64
+	for round, value := range ours.byRound() {
+		if q := value / base[round]; finite(q) {
+			ratios = append(ratios, q)
+		}
+	}
+	s := spreadOf(ratios)
+	return s, s.N > 0
+}
+
+// byRound is each round's median.
+func (r *Result) byRound() map[int]float64 {
+	rounds := map[int][]float64{}
+	for _, s := range r.Samples {
+		rounds[s.Round] = append(rounds[s.Round], s.Value)
+	}
+	medians := map[int]float64{}
+	for round, values := range rounds {
+		slices.Sort(values)
+		medians[round] = median(values)
+	}
+	return medians
+}
+
+// gain turns a ratio into how many times better it is: the inverse where less is better.
+func (s Spread) gain(higherIsBetter bool) (Spread, bool) {
+	if higherIsBetter {
+		return s, s.Low > 0
+	}
+	if s.Low <= 0 {
+		return Spread{}, false
+	}
+	return Spread{Median: 1 / s.Median, Low: 1 / s.High, High: 1 / s.Low, N: s.N}, true
+}
+
+// geometricMean of positive values.
+func geometricMean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += math.Log(v)
+	}
+	return math.Exp(sum / float64(len(values)))
+}
