@@ -21,7 +21,7 @@ type Entry uint8
 
 const (
 	// Stack: the device is the receiving one, and frames come up there as ready packets. They pass its tc programs,
-	// RPS and generic XDP; they meet neither native XDP nor GRO.
+	// RPS and generic XDP; they meet neither native XDP nor the NIC's GRO. (A VXLAN device has one of its own.)
 	Stack Entry = iota
 	// NAPI: the device is the other end of the receiving veth, and frames go out of it as from a wire: they meet
 	// native XDP, GRO and then all that Stack meets, in a softirq. The receiving end must have GRO on (EnableGRO)

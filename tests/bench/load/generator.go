@@ -83,7 +83,7 @@ func (g *Generator) Run(ctx context.Context, rate float64, d time.Duration) (Sen
 	if err != nil {
 		return Sent{}, fmt.Errorf("set up generator: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { g.setStop(1) })()
+	defer g.stopWith(ctx)()
 	if err := g.injector.drive(func() (uint32, error) { return g.turns(began.start + uint64(d)) }); err != nil {
 		return Sent{}, err
 	}
@@ -114,6 +114,21 @@ func (g *Generator) begin(rate float64, d time.Duration) (beginning, error) {
 		run.Limit = max(1, packets) * uint64(g.plan.settings.Fragments)
 	}
 	return b, errors.Join(g.setStop(0), o.Run.Set(run), reset[genSent](o.Counts, len(g.config.Flows)))
+}
+
+// stopWith stops the run when the context ends. What it returns must be called after the run; then no stop is under way
+// that could hit the next one.
+func (g *Generator) stopWith(ctx context.Context) func() {
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		g.setStop(1)
+	})
+	return func() {
+		if !cancel() {
+			<-stopped
+		}
+	}
 }
 
 // setStop may be called while the program runs.
