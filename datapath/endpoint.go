@@ -12,8 +12,11 @@ const idInName = 12
 
 func shortID(id string) string { return id[:min(len(id), idInName)] }
 
+// hostPrefix begins the names of bridge ports of endpoints.
+const hostPrefix = "fp-"
+
 // hostDevice is the name of the bridge port of an endpoint.
-func hostDevice(id string) string { return "fp-" + shortID(id) }
+func hostDevice(id string) string { return hostPrefix + shortID(id) }
 
 // ContainerDevice is the name, on the host, of the end of an endpoint's veth that goes into the container.
 func ContainerDevice(id string) string { return "fc-" + shortID(id) }
@@ -55,12 +58,18 @@ func (d *Datapath) EnsureEndpoint(ctx context.Context, e Endpoint) (Change, erro
 	if err != nil {
 		return Change{}, err
 	}
-	want := link{name: hostDevice(e.ID), kind: kindVeth, tag: tag, mtu: e.MTU, master: br.index, port: vethPort}
+	want := wantPort(e, tag, br.index)
 	host, did, err := d.ensureVeth(ctx, e, want)
 	if err != nil {
 		return did.change(), err
 	}
 	return did.change(), d.announceLocal(ctx, br.index, host.index, e)
+}
+
+// wantPort describes an endpoint's bridge port. All ports have the bridge's MAC, which nobody uses: with one of its own, each
+// would add an entry to the bridge's table (br_fdb_add_local), which the kernel walks whenever a port comes or goes.
+func wantPort(e Endpoint, tag string, bridge int) link {
+	return link{name: hostDevice(e.ID), kind: kindVeth, tag: tag, mtu: e.MTU, mac: bridgeMAC(e.VNI), master: bridge, port: vethPort}
 }
 
 // announceLocal makes the bridge know an endpoint of this host: its MAC is behind its port, so that frames for

@@ -134,3 +134,21 @@ func TestNetworksDoNotMix(t *testing.T) {
 		third.ping(p.Addr(), "")
 	}
 }
+
+// Each entry of the bridge's table costs time whenever a port comes or goes: an endpoint has one, that of its MAC.
+func TestOneTableEntryForEachEndpoint(t *testing.T) {
+	h := lone(t)
+	h.ensureNetwork(h.network(labVNI))
+	for i := 1; i <= 3; i++ {
+		h.ensureEndpoint(endpointN(labVNI, i))
+	}
+	got := 0
+	for line := range strings.Lines(h.sh("bridge fdb show br %s", BridgeDevice(labVNI))) {
+		if strings.Contains(line, " dev "+hostPrefix) && strings.Contains(line, " master ") {
+			got++
+		}
+	}
+	if got != 3 {
+		t.Errorf("%d entries for 3 endpoints", got)
+	}
+}

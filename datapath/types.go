@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 )
 
 // What callers test for with errors.Is.
@@ -149,6 +150,9 @@ func VXLANDevice(vni VNI) string { return vxlanName(vni) }
 
 // HostDevice is the name of an endpoint's veth on the host.
 func HostDevice(id string) string { return hostDevice(id) }
+
+// EndpointOfDevice is how the ID of the endpoint begins that a HostDevice is of; false for any other device.
+func EndpointOfDevice(name string) (string, bool) { return strings.CutPrefix(name, hostPrefix) }
 
 // Finding is one answer of Probe.
 type Finding struct {

@@ -41,9 +41,9 @@ func (k kernelEvents) LinkGone(name string) {
 			k.r.markDirty(m.Network)
 		}
 	}
-	for _, e := range k.r.view.locals(k.r.host, "") {
-		if name == datapath.HostDevice(e.ID) {
-			k.r.markDirty(e.Network)
+	if start, ok := datapath.EndpointOfDevice(name); ok {
+		for _, network := range k.r.view.networksOf(k.r.host, start) {
+			k.r.markDirty(network)
 		}
 	}
 }
