@@ -118,10 +118,10 @@ func (r *request) option(key, value string) error {
 		r.name = value
 	case keySteering:
 		r.steering = value
-		return checkOneOf(key, value, SteeringModes)
+		return checkMode(key, value, SteeringModes)
 	case keyShortcut:
 		r.shortcut = value
-		return checkOneOf(key, value, ShortcutModes)
+		return checkMode(key, value, ShortcutModes)
 	default:
 		if strings.HasPrefix(key, "falcon.") {
 			return fmt.Errorf("option %s=%q is unknown: falcon knows %s", key, value,
@@ -137,6 +137,17 @@ func parseNumber(key, value string, low, high int, into *int) error {
 		return optionError(key, value, fmt.Sprintf("must be a number from %d to %d", low, high))
 	}
 	*into = n
+	return nil
+}
+
+// checkMode refuses also what will be a mode one day: whoever asks for it must not believe to have it.
+func checkMode(key, value string, allowed []string) error {
+	if err := checkOneOf(key, value, allowed); err != nil {
+		return err
+	}
+	if value != "off" {
+		return optionError(key, value, `this version of falcon has only "off"`)
+	}
 	return nil
 }
 
