@@ -25,6 +25,10 @@ needs=(
 	nsenter util-linux
 	mount mount
 	bpftool bpftool
+	sockperf sockperf # the benchmark
+	wrk wrk
+	nginx nginx-light
+	memcached memcached
 	make make
 	git git
 	/etc/ssl/certs/ca-certificates.crt ca-certificates # go fetches modules

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 )
 
 // Host is a machine of the lab: namespaces of its own, connected to the lab's switch by eth0. It may be used
@@ -24,7 +25,9 @@ type Host struct {
 
 	lab *Lab
 	dir string // all that the host keeps on disk
-	*holder
+
+	mu      sync.Mutex // guards holder where Dial and its end may meet
+	*holder            // nil while the host is down
 }
 
 // newHost makes the host's directory and boots it.
@@ -61,8 +64,17 @@ func (h *Host) boot(ctx context.Context) error {
 	if err := os.WriteFile(h.pidFile(), []byte(pid), 0o644); err != nil {
 		return errors.Join(err, holder.Close())
 	}
-	h.holder = holder
+	h.setHolder(holder)
 	return nil
+}
+
+// setHolder returns the previous one.
+func (h *Host) setHolder(to *holder) *holder {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	from := h.holder
+	h.holder = to
+	return from
 }
 
 func (h *Host) pidFile() string { return filepath.Join(h.dir, "pid") }
@@ -88,9 +100,7 @@ func (h *Host) Reboot(ctx context.Context) error {
 }
 
 func (h *Host) reboot(ctx context.Context) error {
-	err := h.holder.Close()
-	h.holder = nil
-	if err != nil {
+	if err := h.Close(); err != nil {
 		return err
 	}
 	for _, d := range h.daemons() {
@@ -126,12 +136,11 @@ func (h *Host) daemons() []*Daemon {
 
 // Close ends all of the host. Its directory stays.
 func (h *Host) Close() error {
-	if h.holder == nil {
+	holder := h.setHolder(nil)
+	if holder == nil {
 		return nil
 	}
-	err := h.holder.Close()
-	h.holder = nil
-	return err
+	return holder.Close()
 }
 
 // cgroup is the parent of the host's containers' cgroups.
@@ -140,8 +149,15 @@ func (h *Host) cgroup() string { return filepath.Join("/", h.lab.Name, h.Name) }
 // Dial connects from inside the host, to an address or to a socket in its file system. The address has to be
 // literal.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	// An HTTP client connects in the background and may still do so when its request has been given up, and the host ended.
+	h.mu.Lock()
+	holder := h.holder
+	h.mu.Unlock()
+	if holder == nil {
+		return nil, fmt.Errorf("dial from %s: it is down", h.Name)
+	}
 	var conn net.Conn
-	err := h.ns.do(all, func() error {
+	err := holder.ns.do(all, func() error {
 		var err error
 		conn, err = new(net.Dialer).DialContext(ctx, network, address)
 		return err

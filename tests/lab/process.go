@@ -126,6 +126,9 @@ func (p *Process) Stop() (string, error) {
 	return p.Output(), nil
 }
 
+// Pid is the process as seen from outside of the host. A command that only starts a program, as nsenter does, becomes it.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Output is what the process has written to standard output so far.
 func (p *Process) Output() string { return strings.TrimRight(p.stdout.String(), "\n") }
 

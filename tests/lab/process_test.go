@@ -3,6 +3,8 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -97,4 +99,21 @@ func TestAttach(t *testing.T) {
 	if _, err := Attach(l.Name, "h2", "true"); err == nil {
 		t.Error("attached to a host that there is not")
 	}
+}
+
+func TestPidIsThatOfTheProgram(t *testing.T) {
+	h := New(t, Options{Hosts: 1}).Hosts[0]
+	p, err := h.Start(testContext(t), time.Minute, "sleep", "60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// env becomes the program, soon after it started.
+	Eventually(t, 10*time.Second, func() error {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.Pid()))
+		if err == nil && string(name) != "sleep\n" {
+			err = fmt.Errorf("process is %q", name)
+		}
+		return err
+	})
+	must(t)(p.Stop())
 }
