@@ -3,13 +3,14 @@
 //   - Generator hands frames to the receiving side of a network device from inside the kernel, so that no sender takes
 //     part: UDP packets with numbers and times in them, or TCP segments in sequence; plain or in VXLAN; one flow or many.
 //   - UDPReader and TCPSink are the applications that receive them, each a process of its own on a core of its own.
+//   - CacheClient is a closed-loop client of a memcached, across a network with two ends.
 //   - LossFree and Overload search for rates; Accuracy checks the generator; TakeSnapshot and ProcessTime account for
 //     cores and processes.
 //
 // What it promises: what is lost, late or doubled is counted exactly; a frame is offered at the time that the rate says,
 // by the kernel's clock, and one that cannot be taken in time is counted as lost, never silently put off (open loop).
 //
-// The program that uses it must call Helper first thing in main: the readers are that program, started anew.
+// The program that uses it must call Helper first thing in main: readers and clients are that program, started anew.
 //
 // # The generator
 //

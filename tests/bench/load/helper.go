@@ -27,8 +27,11 @@ type helper struct {
 
 // Names of the programs that a helper can be: its first argument.
 const (
-	roleUDP = "falcon-load-udp"
-	roleTCP = "falcon-load-tcp"
+	roleUDP   = "falcon-load-udp"
+	roleTCP   = "falcon-load-tcp"
+	roleCache = "falcon-load-cache"
+	rolePing  = "falcon-load-ping"
+	roleEcho  = "falcon-load-echo"
 )
 
 // helperSocket is the file descriptor of its socket.
@@ -119,7 +122,9 @@ func Helper() (ran bool, err error) {
 	if len(os.Args) == 0 {
 		return false, nil
 	}
-	roles := map[string]func(json.RawMessage) (worker, error){roleUDP: newUDPWorker, roleTCP: newTCPWorker}
+	roles := map[string]func(json.RawMessage) (worker, error){
+		roleUDP: newUDPWorker, roleTCP: newTCPWorker, roleCache: newCacheWorker, rolePing: newPingWorker, roleEcho: newEchoWorker,
+	}
 	start, ok := roles[os.Args[0]]
 	if !ok {
 		return false, nil
