@@ -8,7 +8,7 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build deps demo bench test test-unit test-lab lint generate check-generated fuzz clean
+.PHONY: build deps demo bench bench-publish test test-unit test-lab lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
@@ -21,6 +21,9 @@ demo: deps build ## two hosts, two engines, one network
 
 bench: deps build ## what it costs, in out/bench; QUICK=1 for a short run, EXPERIMENT=NAME for one
 	$(GO) run ./tests/bench -quick=$(if $(QUICK),true,false) -experiment "$(EXPERIMENT)"
+
+bench-publish: ## docs/bench from the full run in out/bench; needs librsvg2-bin
+	$(GO) run ./tests/bench/publish
 
 test: deps build test-unit test-lab ## everything
 

@@ -63,15 +63,3 @@ func (r *Report) AddSeries(key Key, points []Point) {
 	defer r.mu.Unlock()
 	r.series = append(r.series, s)
 }
-
-// thin keeps at most limit points, evenly spread, the first and the last among them.
-func thin[P any](points []P, limit int) []P {
-	if len(points) <= limit {
-		return points
-	}
-	kept := make([]P, 0, limit)
-	for i := range limit {
-		kept = append(kept, points[i*(len(points)-1)/(limit-1)])
-	}
-	return kept
-}

@@ -2,11 +2,6 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -94,16 +89,22 @@ func (d *document) experiments() []string {
 	return distinct(names, experimentOrder)
 }
 
-func (d *document) subjects() []string {
+// subjects are those of an experiment, of all if it is empty.
+func (d *document) subjects(experiment string) []string {
 	var names []string
+	see := func(k Key) {
+		if experiment == "" || k.Experiment == experiment {
+			names = append(names, k.Subject)
+		}
+	}
 	for _, r := range d.Results {
-		names = append(names, r.Subject)
+		see(r.Key)
 	}
 	for _, c := range d.Distributions {
-		names = append(names, c.Subject)
+		see(c.Key)
 	}
 	for _, s := range d.Series {
-		names = append(names, s.Subject)
+		see(s.Key)
 	}
 	return distinct(names, subjectOrder)
 }
@@ -112,56 +113,3 @@ func distinct(names, order []string) []string {
 	slices.SortFunc(names, func(a, b string) int { return compareListed(order, a, b) })
 	return slices.Compact(names)
 }
-
-// Write puts report.json, summary.md and report.html into a directory. It does not return the failures that the report
-// holds; Err does.
-func (r *Report) Write(dir string) error {
-	d := r.document()
-	raw, err := json.MarshalIndent(d, "", " ")
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	page, err := d.page()
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return errors.Join(
-		put(dir, "report.json", append(raw, '\n')), put(dir, "summary.md", []byte(d.summary())), put(dir, "report.html", page),
-	)
-}
-
-func put(dir, name string, content []byte) error {
-	if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
-
-// Read restores a report from its report.json.
-func Read(path string) (*Report, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read report: %w", err)
-	}
-	var d document
-	if err := json.Unmarshal(raw, &d); err != nil {
-		return nil, fmt.Errorf("read report %s: %w", path, err)
-	}
-	r := New(d.Metadata)
-	for _, have := range d.Results {
-		for _, s := range have.Samples {
-			r.Add(have.Key, s.Round, s.Value)
-		}
-	}
-	r.curves, r.series, r.missing = d.Distributions, d.Series, d.Missing
-	for _, f := range d.Failed {
-		r.failed = append(r.failed, failure{f.Experiment, errors.New(f.Error)})
-	}
-	return r, nil
-}
-
-// Summary is the text of summary.md.
-func (r *Report) Summary() string { return r.document().summary() }

@@ -29,8 +29,14 @@ func (k Key) id() id { return id{k.Experiment, k.Subject, k.Parameter, k.Metric}
 
 // Orders in which a reader expects things; whatever is not listed follows, in natural order.
 var (
-	experimentOrder = []string{"udp-single", "tcp-single", "latency", "multi-flow", "web", "cache", "hotspot", "overload", "cost", "stages", "control"}
-	subjectOrder    = []string{Host, Overlay, OverlayRPS}
+	experimentOrder = []string{
+		"udp-single", "tcp-single", "latency", "multi-flow", "web", "cache", "hotspot", "overload", "cost", "stages", "control",
+		"instrument", "aa",
+	}
+	subjectOrder = []string{
+		Host, Overlay, OverlayRPS, "falcon", "falcon-static", "falcon-dynamic", "falcon-shortcut", "falcon-shortcut-dynamic",
+		"falcon-split-dynamic", "falcon-all",
+	}
 )
 
 func compareKeys(a, b Key) int {

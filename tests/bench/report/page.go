@@ -7,113 +7,70 @@ import (
 	"html/template"
 )
 
-//go:embed page.html
-var pageText string
+var (
+	//go:embed page.html
+	pageText string
+	//go:embed page.css
+	pageCSS string
+)
 
-type legend struct{ Subject, Colour string }
-
-type figure struct {
-	Title string
-	SVG   template.HTML
-	Rows  []row
+// view is what page.html shows.
+type view struct {
+	Metadata  Metadata
+	Facts     [][2]string
+	Overviews []overview
+	Pairs     []pair
+	Sections  []section
+	Gaps      []gap
+	Failed    []Failure
+	CSS       template.CSS
 }
 
-type section struct {
-	Name    string
-	Figures []figure
-	Paper   []Figure
-}
-
-type headline struct{ Experiment, Metric, Subject, Colour, ToHost, ToOverlay string }
-
-// palette is how many colours page.html has: first Okabe and Ito's, fit for the colour-blind, then four that are less so.
-const palette = 12
-
-// page is report.html.
+// page is report.html. It asks nothing of the network and has no scripts.
 func (d *document) page() ([]byte, error) {
-	var legends []legend
-	colours := map[string]string{}
-	for i, s := range d.subjects() {
-		colours[s] = fmt.Sprintf("c%d", i%palette)
-		legends = append(legends, legend{s, colours[s]})
+	colours := d.palette()
+	v := view{
+		Metadata: d.Metadata, Facts: d.Metadata.facts(), Overviews: d.overviews(), Gaps: d.gaps(), Failed: d.Failed, CSS: css(colours),
 	}
-	var sections []section
 	for _, e := range d.experiments() {
-		sections = append(sections, section{e, d.figures(e, colours), paperOf(e)})
+		s := d.section(e, colours)
+		v.Sections, v.Pairs = append(v.Sections, s), append(v.Pairs, s.Pairs...)
 	}
-	t, err := template.New("page").Parse(pageText)
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"anchor": anchor,
+		"swatch": func(subject string) template.HTML {
+			return template.HTML(`<svg class="key" width="34" height="12">` + colours.swatch(subject) + `</svg>`)
+		},
+		"colour": func(subject string) template.HTML {
+			return template.HTML(`<svg class="key" width="10" height="12"><rect class="fill ` + colours.classes[subject] +
+				`" y="1" width="10" height="10"/></svg>`)
+		},
+		"reported": reported,
+	}).Parse(pageText)
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, map[string]any{"Facts": d.Metadata.facts(), "Legend": legends, "Headlines": d.headlines(colours), "Sections": sections, "Missing": d.Missing, "Failed": d.Failed})
-	return b.Bytes(), err
+	if err := t.Execute(&b, v); err != nil {
+		return nil, fmt.Errorf("fill page: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
-func (d *document) figures(experiment string, colours map[string]string) []figure {
-	var all []figure
-	for _, rs := range runs(d.Results, func(r Result) Key { return Key{Experiment: r.Experiment, Metric: r.Metric, Unit: r.Unit} }) {
-		if rs[0].Experiment != experiment {
-			continue
-		}
-		f := figure{Title: rs[0].Metric + ", " + rs[0].Unit + " " + arrow(rs[0].HigherIsBetter), SVG: template.HTML(bars(rs, colours))}
-		for i := range rs {
-			w := d.row(&rs[i])
-			w.Colour = colours[w.Subject]
-			f.Rows = append(f.Rows, w)
-		}
-		all = append(all, f)
-	}
-	plain := func(k Key) Key { k.Subject, k.HigherIsBetter = "", false; return k }
-	for _, ds := range runs(d.Distributions, func(c Distribution) Key { return plain(c.Key) }) {
-		if ds[0].Experiment == experiment {
-			all = append(all, figure{Title: ds[0].Metric + ", distribution, " + ds[0].Parameter, SVG: template.HTML(cdf(ds, colours))})
-		}
-	}
-	for _, ss := range runs(d.Series, func(s Series) Key { return plain(s.Key) }) {
-		if ss[0].Experiment == experiment {
-			all = append(all, figure{Title: ss[0].Metric + " over time, " + ss[0].Parameter, SVG: template.HTML(lines(ss, colours))})
-		}
-	}
-	return all
+// palette is the same for all charts. The paper's FALCON has a colour, whether or not ours was measured.
+func (d *document) palette() palette {
+	return newPalette(distinct(append(d.subjects(""), "falcon"), subjectOrder))
 }
 
-// runs cuts a sorted list where the key changes.
-func runs[T any](all []T, key func(T) Key) [][]T {
-	var out [][]T
-	for i, v := range all {
-		if i == 0 || key(all[i-1]) != key(v) {
-			out = append(out, nil)
-		}
-		out[len(out)-1] = append(out[len(out)-1], v)
-	}
-	return out
+func css(colours palette) template.CSS {
+	return template.CSS(chartCSS("var(--text)", "var(--dim)", "var(--line)") + colours.css(false) + pageCSS +
+		"@media(prefers-color-scheme:dark){\n" + colours.css(true) + "}\n")
 }
 
-// headlines are each metric's gains, the geometric mean over its parameters.
-func (d *document) headlines(colours map[string]string) []headline {
-	var all []headline
-	for _, rs := range runs(d.Results, func(r Result) Key { return Key{Experiment: r.Experiment, Metric: r.Metric} }) {
-		for _, s := range d.subjects() {
-			h := headline{rs[0].Experiment, rs[0].Metric, s, colours[s], d.gains(rs, s, Host), d.gains(rs, s, Overlay)}
-			if s != Host && h.ToHost+h.ToOverlay != none+none {
-				all = append(all, h)
-			}
-		}
-	}
-	return all
-}
-
-func (d *document) gains(rs []Result, subject, reference string) string {
-	var gains []float64
-	for _, r := range rs {
-		ratio, ok := d.index.ratio(r.Experiment, subject, reference, r.Parameter, r.Metric)
-		if g, positive := ratio.gain(r.HigherIsBetter); ok && positive && r.Subject == subject {
-			gains = append(gains, g.Median)
-		}
-	}
-	if len(gains) == 0 {
+// reported writes a figure of the paper.
+func reported(v float64) string {
+	if v == 0 {
 		return none
 	}
-	return factor(geometricMean(gains))
+	return number(v)
 }

@@ -45,19 +45,38 @@ func (r *Result) byRound() map[int]float64 {
 	return medians
 }
 
-// gain turns a ratio into how many times better it is: the inverse where less is better.
-func (s Spread) gain(higherIsBetter bool) (Spread, bool) {
-	if higherIsBetter {
-		return s, s.Low > 0
+// overall is a ratio over all parameters of a metric: in each round the geometric mean of their ratios. Parameters without
+// a positive ratio are left out, and so are rounds that lack one that others have.
+func (all resultMap) overall(rs []Result, subject, reference string) (Spread, []string) {
+	ratios, parameters := map[int][]float64{}, []string{}
+	for i := range rs {
+		r := &rs[i]
+		base := all[id{r.Experiment, reference, r.Parameter, r.Metric}]
+		if r.Subject != subject || base == nil {
+			continue
+		}
+		theirs, some := base.byRound(), false
+		for round, value := range r.byRound() {
+			if q := value / theirs[round]; finite(q) && q > 0 {
+				ratios[round], some = append(ratios[round], q), true
+			}
+		}
+		if some {
+			parameters = append(parameters, r.Parameter)
+		}
 	}
-	if s.Low <= 0 {
-		return Spread{}, false
+	var means []float64
+	for _, of := range ratios {
+		if len(of) == len(parameters) {
+			means = append(means, geometricMean(of))
+		}
 	}
-	return Spread{Median: 1 / s.Median, Low: 1 / s.High, High: 1 / s.Low, N: s.N}, true
+	return spreadOf(means), parameters
 }
 
-// geometricMean of positive values.
+// geometricMean of positive values, which it sorts: a sum of floating point numbers depends on their order.
 func geometricMean(values []float64) float64 {
+	slices.Sort(values)
 	sum := 0.0
 	for _, v := range values {
 		sum += math.Log(v)

@@ -53,14 +53,17 @@ func written(t *testing.T, r *Report) map[string]string {
 func TestWrite(t *testing.T) {
 	files := written(t, example())
 	page := files["report.html"]
+	if regexp.MustCompile(`<script|(src|href)="[^#]|url\(|@import`).MatchString(page) {
+		t.Error("the page asks for something else")
+	}
 	for _, want := range []string{Host, Overlay, "falcon &lt;dynamic&gt;", "wrk is not there", "broken"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
 	pictures := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
-	if len(pictures) != 3 {
-		t.Errorf("%d pictures, want 3", len(pictures))
+	if charts := strings.Count(page, "<figure"); charts != 4 {
+		t.Errorf("%d charts, want 4: ours, the paper's beside it, a distribution and a series", charts)
 	}
 	for _, p := range pictures {
 		wellFormed(t, p)
