@@ -1,0 +1,48 @@
+package subject
+
+import "falcon/tests/bench/report"
+
+// Subject is a way to connect two hosts' applications.
+type Subject struct {
+	Name    string
+	Missing string // why it cannot be measured here; empty if it can
+
+	kind kind
+}
+
+// kind tells what a subject consists of.
+type kind struct {
+	network string // its Docker network; empty: the hosts' own
+	falcon  mode   // of a network of falcon's; zero: it is none
+	rps     bool   // packets are spread over all cores by receive packet steering
+}
+
+// mode is what falcon does with packets. Values are those of the flags of `falcon serve`.
+type mode struct{ steering, shortcut, split string }
+
+// overlay is the swarm's network.
+const overlay = "overlay"
+
+// candidates are all subjects, whether or not they can be measured here.
+func candidates() []Subject {
+	subjects := []Subject{
+		{Name: report.Host},
+		{Name: report.Overlay, kind: kind{network: overlay}},
+		{Name: report.OverlayRPS, kind: kind{network: overlay, rps: true}},
+	}
+	for _, f := range []struct {
+		name string
+		mode mode
+	}{
+		{"falcon", mode{"off", "off", "off"}},
+		{"falcon-static", mode{"static", "off", "off"}},
+		{"falcon-dynamic", mode{"dynamic", "off", "off"}},
+		{"falcon-shortcut", mode{"off", "on", "off"}},
+		{"falcon-shortcut-dynamic", mode{"dynamic", "on", "off"}},
+		{"falcon-split-dynamic", mode{"dynamic", "off", "on"}},
+		{"falcon-all", mode{"dynamic", "on", "on"}},
+	} {
+		subjects = append(subjects, Subject{Name: f.name, kind: kind{network: f.name, falcon: f.mode}})
+	}
+	return subjects
+}
