@@ -1,7 +1,5 @@
-// Command bench measures Falcon in the lab and writes what it measured, every sample, to out/bench. Nothing here asserts
-// a figure: the machine that it runs on decides those.
-//
-// It has one experiment so far: control, what it costs to create endpoints and networks.
+// Command bench measures Falcon in the lab against what a user would use otherwise, and writes what it measured, every
+// sample, to out/bench. Nothing here asserts a figure: the machine that it runs on decides those.
 package main
 
 import (
@@ -17,21 +15,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"falcon/tests/bench/experiment"
+	"falcon/tests/bench/load"
 	"falcon/tests/bench/report"
+	"falcon/tests/bench/subject"
 )
 
 // limit ends a run that hangs.
-const limit = 30 * time.Minute
-
-// experiments by name, in the order in which they run.
-var experiments = []struct {
-	name string
-	run  func(ctx context.Context, quick bool, r *report.Report) error
-}{
-	{"control", control},
-}
+const limit = 80 * time.Minute
 
 func main() {
+	// The readers of package load are this program, started anew.
+	if ran, err := load.Helper(); ran {
+		exit(err)
+	}
 	only := flag.String("experiment", "", "run this one only")
 	quick := flag.Bool("quick", false, "short form")
 	out := flag.String("out", "out/bench", "directory for the report")
@@ -40,34 +37,54 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := run(ctx, *only, *quick, *out); err != nil {
+	exit(run(ctx, *only, *quick, *out))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
+// run runs experiments and writes the report, of a run that was interrupted too.
 func run(ctx context.Context, only string, quick bool, out string) error {
-	var names []string
-	for _, e := range experiments {
-		names = append(names, e.name)
-	}
-	if only != "" && !slices.Contains(names, only) {
-		return fmt.Errorf("experiment %q: must be one of %s", only, strings.Join(names, ", "))
+	experiments := experiment.Find(only)
+	if len(experiments) == 0 {
+		return fmt.Errorf("experiment %q: must be one of %s", only, strings.Join(experiment.Names(), ", "))
 	}
 	r := report.New(report.Collect(quick))
-	began := time.Now()
-	for _, e := range experiments {
-		if only != "" && e.name != only {
-			continue
-		}
-		started := time.Now()
-		fmt.Printf("%s ...\n", e.name)
-		if err := e.run(ctx, quick, r); err != nil {
-			r.Fail(e.name, err) // the others still run; Err reports it at the end
-		}
-		fmt.Printf("%s took %v\n", e.name, time.Since(started).Round(time.Second))
+	if err := measure(ctx, experiments, quick, r); err != nil {
+		r.Fail("bench", err)
 	}
-	r.Took = time.Since(began)
-	fmt.Print(r.Summary())
+	r.Took = time.Since(r.Began)
+	fmt.Print(r.Brief())
 	return errors.Join(r.Write(out), r.Err())
+}
+
+func measure(ctx context.Context, experiments []experiment.Experiment, quick bool, r *report.Report) (failure error) {
+	var bed *subject.Bed
+	if slices.ContainsFunc(experiments, func(x experiment.Experiment) bool { return x.Bed }) {
+		fmt.Println("two hosts, their engines and networks ...")
+		var err error
+		if bed, err = subject.Open(ctx); err != nil {
+			return err
+		}
+		defer func() { failure = errors.Join(failure, bed.Close()) }()
+		r.Versions, r.Pinned = bed.Versions(ctx), bed.Cores.Describe()
+	}
+	steps := 0
+	for _, x := range experiments {
+		steps += x.Steps(bed, quick)
+	}
+	progress := report.NewProgress(os.Stdout, steps)
+	defer progress.Done()
+	for _, x := range experiments {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x.Run(ctx, bed, quick, r, progress)
+	}
+	return nil
 }

@@ -1,0 +1,168 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"falcon/tests/bench/load"
+	"falcon/tests/bench/report"
+	"falcon/tests/bench/subject"
+)
+
+// hotspot measures what becomes of a steady load of UDP when something else loads a core all of a sudden, for a third of
+// the time: the core of the receiving application. Who receives on the NIC's core only loses part of the application's
+// time; who has moved work of the receive path to the loaded core loses that too, unless it moves it on. With only two
+// cores there is nowhere else but the NIC's.
+//
+// The rate is the same for all subjects: a share of what the plain overlay can receive, measured first.
+func hotspot(ctx context.Context, e *Env) error {
+	rate, err := hotspotRate(ctx, e)
+	if err != nil {
+		return fmt.Errorf("find rate: %w", err)
+	}
+	e.Note(report.Overlay, hotspotMetric("offered rate", "kpps", true), 0, rate/1e3)
+	return e.Rounds(ctx, func(ctx context.Context, c *Cell) error { return c.hotspotTurn(ctx, rate) })
+}
+
+const (
+	hotspotFlows     = 4
+	hotspotShare     = 0.6
+	hotspotInterval  = 50 * time.Millisecond
+	hotspotParameter = "UDP 16 B, 4 flows"
+)
+
+// hotspotLoad is several flows from one place to one socket.
+func (c *Cell) hotspotLoad(ctx context.Context, interval time.Duration) (udpLoad, error) {
+	l := udpLoad{Payload: 16, Interval: interval}
+	for i := range hotspotFlows {
+		p, err := c.path(ctx, 0, firstPort)
+		if err != nil {
+			return l, err
+		}
+		p.FromPort += uint16(i)
+		l.Paths = append(l.Paths, p)
+	}
+	return l, nil
+}
+
+// hotspotRate measures the plain overlay's capacity, and returns the share of it that is offered, in packets per second.
+func hotspotRate(ctx context.Context, e *Env) (rate float64, failure error) {
+	plain, err := e.subject(report.Overlay)
+	if err != nil {
+		return 0, err
+	}
+	c := &Cell{Env: e, Subject: plain}
+	err = c.turn(ctx, func(ctx context.Context, c *Cell) (failure error) {
+		l, err := c.hotspotLoad(ctx, 0)
+		if err != nil {
+			return err
+		}
+		rig, err := c.openUDP(ctx, l)
+		if err != nil {
+			return err
+		}
+		defer func() { failure = errors.Join(failure, rig.Close()) }()
+		peak, err := load.Overload(ctx, rig.trial(200*time.Millisecond), load.Fractions(1e6, 0.1, 1, 10))
+		if rate = hotspotShare * peak.Best.Outcome.Rate(); err == nil && rate == 0 {
+			err = errNothing
+		}
+		return err
+	})
+	return rate, err
+}
+
+func (c *Cell) hotspotTurn(ctx context.Context, rate float64) (failure error) {
+	l, err := c.hotspotLoad(ctx, hotspotInterval)
+	if err != nil {
+		return err
+	}
+	rig, err := c.openUDP(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer func() { failure = errors.Join(failure, rig.Close()) }()
+	d, err := c.disturb(ctx, rig, rate, c.hotspotPart())
+	if err != nil {
+		return err
+	}
+	c.addHotspot(d)
+	return nil
+}
+
+func (c *Cell) hotspotPart() time.Duration {
+	if c.Warmup() {
+		return 500 * time.Millisecond
+	}
+	return Pick(c.Env, 2*time.Second, 700*time.Millisecond)
+}
+
+// disturb runs a rig with a single reader for three parts of a time, and loads its core in the second.
+func (c *Cell) disturb(ctx context.Context, rig *udpRig, rate float64, part time.Duration) (dip, error) {
+	var run udpRun
+	var from, to time.Duration
+	began := time.Now() // of the series too, but for the few milliseconds that a reader takes to begin it
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		run, err = rig.run(ctx, rate, 3*part)
+		return err
+	})
+	group.Go(func() (err error) {
+		if err := sleep(ctx, part); err != nil {
+			return err
+		}
+		from = time.Since(began)
+		err = hog(ctx, c.Bed.Receiver, c.Bed.Cores.App, part)
+		to = time.Since(began)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return dip{}, err
+	}
+	d := newDip(run.Readers[0].Series, hotspotInterval, from, to, 3*part)
+	if d.before.rate == 0 {
+		return d, fmt.Errorf("before the disturbance: %w", errNothing)
+	}
+	return d, nil
+}
+
+func hotspotMetric(name, unit string, higherIsBetter bool) Metric {
+	return Metric{Parameter: hotspotParameter, Name: name, Unit: unit, HigherIsBetter: higherIsBetter}
+}
+
+func (c *Cell) addHotspot(d dip) {
+	c.Add(hotspotMetric("rate before", "kpps", true), d.before.rate/1e3)
+	c.Add(hotspotMetric("rate during", "kpps", true), d.during.rate/1e3)
+	c.Add(hotspotMetric("rate after", "kpps", true), d.after.rate/1e3)
+	c.Add(hotspotMetric("loss during", "%", false), 100*d.during.loss)
+	// What the buffers hold back before anything is lost shows here alone. If nothing came there is no latency.
+	c.Add(hotspotMetric("latency before, average", "us", false), micros(d.before.latency))
+	if d.during.loss < 1 {
+		c.Add(hotspotMetric("latency during, average", "us", false), micros(d.during.latency))
+	}
+	c.Add(hotspotMetric("time to recover", "ms", false), millis(d.recovery))
+	c.AddSeries(hotspotMetric("received rate", "kpps", true), d.points)
+}
+
+// subject finds one by its name.
+func (e *Env) subject(name string) (subject.Subject, error) {
+	for _, s := range e.Bed.Subjects() {
+		if s.Name == name && s.Missing == "" {
+			return s, nil
+		}
+	}
+	return subject.Subject{}, fmt.Errorf("subject %s is missing", name)
+}
+
+// sleep waits, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,81 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"falcon/tests/bench/load"
+	"falcon/tests/bench/subject"
+)
+
+// reference is a subject's capacity for some load: what the rates that are offered to all subjects are shares of.
+type reference struct {
+	subject string
+	rate    float64 // packets per second that arrive when too many are offered
+}
+
+// referenceTrial is how long each of the trials is by which a capacity is found.
+const referenceTrial = 300 * time.Millisecond
+
+// describer tells what load a subject is to be given.
+type describer func(context.Context, *Cell) (udpLoad, error)
+
+// measureReference measures the first of some subjects that is not missing.
+func (e *Env) measureReference(ctx context.Context, describe describer, names ...string) (reference, error) {
+	s, err := e.firstOf(names)
+	if err != nil {
+		return reference{}, err
+	}
+	r := reference{subject: s.Name}
+	c := &Cell{Env: e, Subject: s}
+	err = c.turn(ctx, func(ctx context.Context, c *Cell) error {
+		l, err := describe(ctx, c)
+		if err != nil {
+			return err
+		}
+		r.rate, err = c.capacity(ctx, l)
+		return err
+	})
+	if err != nil {
+		return r, fmt.Errorf("measure capacity of %s: %w", s.Name, err)
+	}
+	return r, nil
+}
+
+func (c *Cell) capacity(ctx context.Context, l udpLoad) (rate float64, failure error) {
+	rig, err := c.openUDP(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { failure = errors.Join(failure, rig.Close()) }()
+	// Where a flood takes the application's time away, more arrives of less.
+	flooded, err := flood(ctx, rig.trial(referenceTrial), 2)
+	if err != nil {
+		return 0, err
+	}
+	near := flooded.Outcome.Rate()
+	offered, err := load.Overload(ctx, rig.trial(referenceTrial), load.Fractions(near, 0.9, 1.4, 4))
+	return max(near, offered.Best.Outcome.Rate()), err
+}
+
+func (e *Env) firstOf(names []string) (subject.Subject, error) {
+	var all []error
+	for _, name := range names {
+		s, err := e.subject(name)
+		if err == nil {
+			return s, nil
+		}
+		all = append(all, err)
+	}
+	return subject.Subject{}, errors.Join(all...)
+}
+
+// shortPackets is one flow of the shortest packets.
+func shortPackets(ctx context.Context, c *Cell) (udpLoad, error) {
+	p, err := c.path(ctx, 0, firstPort)
+	return udpLoad{Paths: []subject.Path{p}, Payload: shortPayload}, err
+}
+
+const shortPayload = 16
