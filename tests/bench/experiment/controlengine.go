@@ -12,7 +12,7 @@ import (
 const mostContainers = 100
 
 // containerCounts are the numbers of containers at which engines are measured.
-func containerCounts(e *Env) []int { return Pick(e, []int{5, 50, mostContainers}, []int{5, 20}) }
+func containerCounts(e *Env) []int { return Pick(e, []int{5, 50, mostContainers}, []int{5, 10}) }
 
 // controlEngines measures subjects through their engines, in turns: one container, one sample of each at a time.
 func controlEngines(ctx context.Context, e *Env) (failure error) {

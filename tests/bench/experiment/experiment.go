@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"os/exec"
 	"slices"
 
 	"falcon/tests/bench/report"
@@ -16,17 +17,19 @@ type Experiment struct {
 	passes int                  // times that all subjects take their turns; 0 where they take none
 	steps  func(quick bool) int // of the progress, where passes does not say it; nil: one
 
+	tools []string // programs without which it cannot be
+
 	run func(ctx context.Context, e *Env) error
 }
 
 // All are the experiments in the order in which they run.
 var All = []Experiment{
 	{Name: "udp-single", Bed: true, passes: 1, run: udpSingle},
-	{Name: "tcp-single", Bed: true, passes: 1, run: tcpSingle},
-	{Name: "latency", Bed: true, passes: 1, run: latency},
+	{Name: "tcp-single", Bed: true, passes: 1, tools: []string{"iperf3", "ethtool"}, run: tcpSingle},
+	{Name: "latency", Bed: true, passes: 1, tools: []string{"iperf3"}, run: latency},
 	{Name: "multi-flow", Bed: true, passes: 3, run: multiFlow},
-	{Name: "web", Bed: true, passes: 1, run: web},
-	{Name: "cache", Bed: true, passes: 1, run: cache},
+	{Name: "web", Bed: true, passes: 1, tools: []string{"nginx", "wrk"}, run: web},
+	{Name: "cache", Bed: true, passes: 1, tools: []string{"memcached"}, run: cache},
 	{Name: "hotspot", Bed: true, passes: 1, run: hotspot},
 	{Name: "overload", Bed: true, passes: 1, run: overloadSteps},
 	{Name: "cost", Bed: true, passes: 1, run: cost},
@@ -39,6 +42,12 @@ var All = []Experiment{
 // Run runs it. What fails is noted in the report, and so ends neither the run nor the other experiments.
 func (x Experiment) Run(ctx context.Context, bed *subject.Bed, quick bool, r *report.Report, p *report.Progress) {
 	e := &Env{Bed: bed, Quick: quick, name: x.Name, report: r, progress: p}
+	for _, tool := range x.tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			e.Missing("all", tool+" is not installed: run make deps")
+			return
+		}
+	}
 	if err := x.run(ctx, e); err != nil {
 		r.Fail(x.Name, err)
 	}

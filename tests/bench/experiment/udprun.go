@@ -34,9 +34,8 @@ func (r udpRun) Outcome() load.Outcome {
 	return o
 }
 
-// steady is the rate at which packets came, per second, after the first third of the run: where the kernel steers a flood
-// to the application's core, the application may get no time at all for a tenth of a second, until the kernel makes it
-// compete with ksoftirqd.
+// steady is the rate at which packets came, per second, after the first third of the run. A flood that the kernel steers
+// to the application's core takes some time until it has taken all of the application's, which received well before.
 func (r udpRun) steady() float64 {
 	var packets uint64
 	for i, c := range r.Readers {

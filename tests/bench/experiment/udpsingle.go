@@ -71,7 +71,7 @@ func (c *Cell) udpRatesOn(ctx context.Context, path subject.Path, size udpSize) 
 	}
 	// A pause of a few milliseconds, which is nothing unusual on a machine that others share, overflows the NIC's ring. So
 	// a trial that lost is repeated rather than that losses of some percent, which a long pause means, are tolerated.
-	found, err := lossFree(ctx, s.trial, flooded, load.Search{Resolution: Pick(c.Env, 0.03, 0.05), Tolerance: 0.001, Repeats: 1})
+	found, err := lossFree(ctx, s.trial, flooded, load.Search{Resolution: Pick(c.Env, 0.04, 0.05), Tolerance: 0.001, Repeats: 1})
 	if err != nil {
 		return err
 	}
