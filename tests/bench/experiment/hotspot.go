@@ -8,9 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"falcon/tests/bench/load"
 	"falcon/tests/bench/report"
-	"falcon/tests/bench/subject"
 )
 
 // hotspot measures what becomes of a steady load of UDP when something else loads a core all of a sudden, for a third of
@@ -20,11 +18,12 @@ import (
 //
 // The rate is the same for all subjects: a share of what the plain overlay can receive, measured first.
 func hotspot(ctx context.Context, e *Env) error {
-	rate, err := hotspotRate(ctx, e)
+	base, err := e.measureReference(ctx, flowsOf(hotspotFlows), report.Overlay, plainFalcon, report.Host)
 	if err != nil {
-		return fmt.Errorf("find rate: %w", err)
+		return err
 	}
-	e.Note(report.Overlay, hotspotMetric("offered rate", "kpps", true), 0, rate/1e3)
+	rate := hotspotShare * base.rate
+	e.Note(base.subject, hotspotMetric("offered rate", "kpps", true), 0, rate/1e3)
 	return e.Rounds(ctx, func(ctx context.Context, c *Cell) error { return c.hotspotTurn(ctx, rate) })
 }
 
@@ -35,51 +34,12 @@ const (
 	hotspotParameter = "UDP 16 B, 4 flows"
 )
 
-// hotspotLoad is several flows from one place to one socket.
-func (c *Cell) hotspotLoad(ctx context.Context, interval time.Duration) (udpLoad, error) {
-	l := udpLoad{Payload: 16, Interval: interval}
-	for i := range hotspotFlows {
-		p, err := c.path(ctx, 0, firstPort)
-		if err != nil {
-			return l, err
-		}
-		p.FromPort += uint16(i)
-		l.Paths = append(l.Paths, p)
-	}
-	return l, nil
-}
-
-// hotspotRate measures the plain overlay's capacity, and returns the share of it that is offered, in packets per second.
-func hotspotRate(ctx context.Context, e *Env) (rate float64, failure error) {
-	plain, err := e.subject(report.Overlay)
-	if err != nil {
-		return 0, err
-	}
-	c := &Cell{Env: e, Subject: plain}
-	err = c.turn(ctx, func(ctx context.Context, c *Cell) (failure error) {
-		l, err := c.hotspotLoad(ctx, 0)
-		if err != nil {
-			return err
-		}
-		rig, err := c.openUDP(ctx, l)
-		if err != nil {
-			return err
-		}
-		defer func() { failure = errors.Join(failure, rig.Close()) }()
-		peak, err := load.Overload(ctx, rig.trial(200*time.Millisecond), load.Fractions(1e6, 0.1, 1, 10))
-		if rate = hotspotShare * peak.Best.Outcome.Rate(); err == nil && rate == 0 {
-			err = errNothing
-		}
-		return err
-	})
-	return rate, err
-}
-
 func (c *Cell) hotspotTurn(ctx context.Context, rate float64) (failure error) {
-	l, err := c.hotspotLoad(ctx, hotspotInterval)
+	l, err := flowsOf(hotspotFlows)(ctx, c)
 	if err != nil {
 		return err
 	}
+	l.Interval = hotspotInterval
 	rig, err := c.openUDP(ctx, l)
 	if err != nil {
 		return err
@@ -145,16 +105,6 @@ func (c *Cell) addHotspot(d dip) {
 	}
 	c.Add(hotspotMetric("time to recover", "ms", false), millis(d.recovery))
 	c.AddSeries(hotspotMetric("received rate", "kpps", true), d.points)
-}
-
-// subject finds one by its name.
-func (e *Env) subject(name string) (subject.Subject, error) {
-	for _, s := range e.Bed.Subjects() {
-		if s.Name == name && s.Missing == "" {
-			return s, nil
-		}
-	}
-	return subject.Subject{}, fmt.Errorf("subject %s is missing", name)
 }
 
 // sleep waits, or until the context ends.

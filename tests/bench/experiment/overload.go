@@ -9,14 +9,13 @@ import (
 
 	"falcon/tests/bench/load"
 	"falcon/tests/bench/report"
-	"falcon/tests/bench/subject"
 )
 
 // overloadSteps offers the same rates to all subjects, from little to more than they can take, to show who is worse at
 // what load. 100% is the capacity of the plain falcon, of the overlay where that is missing, measured first. Several
 // flows, so that whoever spreads them over cores has something to spread; one socket, whose reader is as fast for all.
 func overloadSteps(ctx context.Context, e *Env) error {
-	base, err := e.measureReference(ctx, severalFlows, plainFalcon, report.Overlay)
+	base, err := e.measureReference(ctx, flowsOf(overloadFlows), plainFalcon, report.Overlay)
 	if err != nil {
 		return err
 	}
@@ -39,21 +38,8 @@ func overloadParameter(base reference, rate float64) string {
 	return fmt.Sprintf("%.0f%% of %s's capacity", math.Round(100*rate/base.rate), base.subject)
 }
 
-// severalFlows are from several ports to one socket.
-func severalFlows(ctx context.Context, c *Cell) (udpLoad, error) {
-	p, err := c.path(ctx, 0, firstPort)
-	if err != nil {
-		return udpLoad{}, err
-	}
-	l := udpLoad{Payload: shortPayload}
-	for i := range overloadFlows {
-		l.Paths = append(l.Paths, subject.Path{From: p.From, To: p.To, FromPort: p.FromPort + uint16(i), ToPort: p.ToPort})
-	}
-	return l, nil
-}
-
 func (c *Cell) offerSteps(ctx context.Context, base reference) (failure error) {
-	l, err := severalFlows(ctx, c)
+	l, err := flowsOf(overloadFlows)(ctx, c)
 	if err != nil {
 		return err
 	}

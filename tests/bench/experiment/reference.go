@@ -72,10 +72,29 @@ func (e *Env) firstOf(names []string) (subject.Subject, error) {
 	return subject.Subject{}, errors.Join(all...)
 }
 
-// shortPackets is one flow of the shortest packets.
-func shortPackets(ctx context.Context, c *Cell) (udpLoad, error) {
-	p, err := c.path(ctx, 0, firstPort)
-	return udpLoad{Paths: []subject.Path{p}, Payload: shortPayload}, err
+// subject finds one by its name.
+func (e *Env) subject(name string) (subject.Subject, error) {
+	for _, s := range e.Bed.Subjects() {
+		if s.Name == name && s.Missing == "" {
+			return s, nil
+		}
+	}
+	return subject.Subject{}, fmt.Errorf("subject %s is missing", name)
 }
+
+// flowsOf is a number of flows of the shortest packets, from as many ports of one place to one socket.
+func flowsOf(number int) describer {
+	return func(ctx context.Context, c *Cell) (udpLoad, error) {
+		p, err := c.path(ctx, 0, firstPort)
+		l := udpLoad{Payload: shortPayload}
+		for i := range number {
+			l.Paths = append(l.Paths, subject.Path{From: p.From, To: p.To, FromPort: p.FromPort + uint16(i), ToPort: p.ToPort})
+		}
+		return l, err
+	}
+}
+
+// shortPackets is one flow of the shortest packets.
+func shortPackets(ctx context.Context, c *Cell) (udpLoad, error) { return flowsOf(1)(ctx, c) }
 
 const shortPayload = 16
