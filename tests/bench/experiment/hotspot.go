@@ -29,7 +29,7 @@ func hotspot(ctx context.Context, e *Env) error {
 
 const (
 	hotspotFlows     = 4
-	hotspotShare     = 0.6
+	hotspotShare     = 0.8
 	hotspotInterval  = 50 * time.Millisecond
 	hotspotParameter = "UDP 16 B, 4 flows"
 )
