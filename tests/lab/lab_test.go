@@ -144,9 +144,9 @@ func TestSwarmOverlay(t *testing.T) {
 	l := New(t, Options{Docker: &DockerOptions{}})
 	ctx := testContext(t)
 	h1, h2 := l.Hosts[0], l.Hosts[1]
-	must(t)(h1.Docker(ctx, "swarm", "init", "--advertise-addr", h1.Addr.String()))
-	token := must(t)(h1.Docker(ctx, "swarm", "join-token", "--quiet", "worker"))
-	must(t)(h2.Docker(ctx, "swarm", "join", "--token", token, h1.Addr.String()+":2377"))
+	if err := JoinSwarm(ctx, h1, h2); err != nil {
+		t.Fatal(err)
+	}
 	must(t)(h1.Docker(ctx, "network", "create", "--driver", "overlay", "--attachable", "peer"))
 	a, err := h1.RunContainer(ctx, "aa", "--network", "peer")
 	if err != nil {
@@ -159,6 +159,10 @@ func TestSwarmOverlay(t *testing.T) {
 		_, err := a.Exec(ctx, "ping", "-c1", "-w1", "bb")
 		return err
 	})
+	namespace := must(t)(h1.OverlayNamespace(ctx, "peer"))
+	if out := must(t)(h1.Exec(ctx, "nsenter", "--net="+namespace, "ls", "/proc/sys/net/ipv4/conf")); !strings.Contains(out, "br0") {
+		t.Errorf("the overlay's namespace %s has no bridge: %q", namespace, out)
+	}
 }
 
 func TestEtcd(t *testing.T) {

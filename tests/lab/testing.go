@@ -13,17 +13,17 @@ const (
 	diagnoseLimit = 30 * time.Second
 )
 
-// Require skips the test for an ordinary user, who cannot make a lab. In CI, where the variable of that name
-// is set, it fails instead.
+// Require skips the test for an ordinary user, who can make neither a lab nor a namespace. In CI, where the variable of
+// that name is set, it fails instead.
 func Require(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
 	}
 	if os.Getenv("CI") != "" {
-		t.Fatal("a lab needs root")
+		t.Fatal("needs root")
 	}
-	t.Skip("a lab needs root")
+	t.Skip("needs root")
 }
 
 // New makes a lab that ends with the test. When the test fails, what the lab looked like is written to

@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"falcon/tests/bench/subject"
@@ -28,21 +27,15 @@ func aaSteps(quick bool) int {
 // aa measures one subject against itself, as if it were two, by what other experiments measure with: what differs is the
 // instrument's error, and has to be within the spread that the report states.
 func aa(ctx context.Context, e *Env) error {
-	s, err := e.plain()
+	s, err := e.subject(plainFalcon)
 	if err != nil {
 		return err
 	}
 	a, b := s, s
 	a.Name, b.Name = "A: "+s.Name, "B: "+s.Name
 	first, last := aaRange(e)
-	for round := first; round <= last; round++ {
-		for _, s := range []subject.Subject{a, b} {
-			e.progress.Step(fmt.Sprintf("%s, %s, round %d of %d", e.name, s.Name, round, last))
-			c := &Cell{Env: e, Subject: s, round: round}
-			if err := c.turn(ctx, measureAA); err != nil {
-				return fmt.Errorf("%s, round %d: %w", s.Name, round, err)
-			}
-		}
+	if err := e.turns(ctx, []subject.Subject{a, b}, first, last, measureAA); err != nil {
+		return err
 	}
 	for _, m := range aaMetrics() {
 		if err := e.addDifference(s.Name, a.Name, b.Name, m); err != nil {
@@ -50,16 +43,6 @@ func aa(ctx context.Context, e *Env) error {
 		}
 	}
 	return nil
-}
-
-// plain is falcon without any of its modes.
-func (e *Env) plain() (subject.Subject, error) {
-	for _, s := range e.Bed.Subjects() {
-		if s.Name == plainFalcon && s.Missing == "" {
-			return s, nil
-		}
-	}
-	return subject.Subject{}, errors.New("find subject " + plainFalcon + ": it cannot be measured")
 }
 
 // measureAA is a turn: rates without loss and under overload, and injected TCP.

@@ -22,15 +22,14 @@ const (
 )
 
 // roundTripsBeside measures round trips while the background is there.
-func (c *Cell) roundTripsBeside(ctx context.Context, p subject.Path) (failure error) {
-	p.FromPort++
-	p.ToPort++
-	b, err := c.startBackground(ctx, p)
+func (c *Cell) roundTripsBeside(ctx context.Context, p subject.Path) error {
+	beside := p
+	beside.FromPort++
+	beside.ToPort++
+	b, err := c.startBackground(ctx, beside)
 	if err != nil {
 		return err
 	}
-	p.FromPort--
-	p.ToPort--
 	if err := c.roundTrips(ctx, p, fmt.Sprintf("beside %.0f kpps", backgroundRate/1e3)); err != nil {
 		return errors.Join(err, b.stop())
 	}
@@ -58,18 +57,13 @@ func (c *Cell) startBackground(ctx context.Context, p subject.Path) (b *backgrou
 			failure = errors.Join(failure, b.stop())
 		}
 	}()
-	port := strconv.Itoa(int(p.ToPort))
 	var err error
-	if b.server, err = p.To.Start(ctx, turnLimit, c.Bed.Cores.App,
-		"iperf3", "--server", "--one-off", "--forceflush", "--bind", p.To.Addr.String(), "--port", port); err != nil {
-		return b, err
-	}
-	if err := lab.Poll(ctx, func(context.Context) error { return listening(b.server) }); err != nil {
+	if b.server, err = c.startIperf3(ctx, p, turnLimit); err != nil {
 		return b, err
 	}
 	length := backgroundStart + time.Duration(len(messages(c.Env)))*(c.latencyLength()+conversationCost)
 	if b.client, err = p.From.Start(ctx, turnLimit, c.Bed.Cores.Client,
-		"iperf3", "--client", p.To.Addr.String(), "--port", port, "--udp", "--json",
+		"iperf3", "--client", p.To.Addr.String(), "--port", strconv.Itoa(int(p.ToPort)), "--udp", "--json",
 		"--length", strconv.Itoa(backgroundSize), "--bitrate", strconv.Itoa(backgroundRate*backgroundSize*8),
 		"--pacing-timer", strconv.Itoa(int(backgroundPacing.Microseconds())),
 		"--blockcount", strconv.Itoa(int(backgroundRate*length.Seconds()))); err != nil {

@@ -64,11 +64,3 @@ func (c *Cell) addCache(parameter string, counts load.CacheCounts) {
 	c.Add(Metric{Parameter: parameter, Name: "latency, average", Unit: "us"}, micros(counts.Latency.Mean()))
 	c.addLatency(parameter, "latency", counts.Latency)
 }
-
-// plural is a number of things in words.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}

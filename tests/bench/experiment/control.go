@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"falcon/tests/bench/report"
 )
@@ -50,5 +49,3 @@ func binarySize(e *Env) error {
 	e.Note("falcon", Metric{Parameter: "binary", Name: "size", Unit: "MB"}, 0, float64(info.Size())/1e6)
 	return nil
 }
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -36,7 +36,7 @@ func openOverlayPair(ctx context.Context) (*enginePair, error) {
 	return openPair(ctx, report.Overlay, options, func(ctx context.Context, p *enginePair) error {
 		worker, manager := p.lab.Hosts[0], p.lab.Hosts[1]
 		p.daemons = []*lab.Daemon{worker.Engine}
-		if err := joinSwarm(ctx, manager, worker); err != nil {
+		if err := lab.JoinSwarm(ctx, manager, worker); err != nil {
 			return err
 		}
 		_, err := manager.Docker(ctx, "network", "create", "--driver", "overlay", "--attachable", "--subnet", pairSubnet, benchNetwork)
@@ -46,7 +46,7 @@ func openOverlayPair(ctx context.Context) (*enginePair, error) {
 		if err := p.furnish(ctx); err != nil {
 			return err
 		}
-		sandbox, err := overlaySandbox(ctx, manager)
+		sandbox, err := manager.OverlayNamespace(ctx, benchNetwork)
 		if err != nil {
 			return err
 		}
@@ -67,28 +67,4 @@ func openPair(
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
-}
-
-func joinSwarm(ctx context.Context, manager, worker *lab.Host) error {
-	if _, err := manager.Docker(ctx, "swarm", "init", "--advertise-addr", manager.Addr.String()); err != nil {
-		return err
-	}
-	token, err := manager.Docker(ctx, "swarm", "join-token", "--quiet", "worker")
-	if err != nil {
-		return err
-	}
-	_, err = worker.Docker(ctx, "swarm", "join", "--token", token, manager.Addr.String()+":2377")
-	return err
-}
-
-// shortID is how much of a network's ID is in the name of its namespace.
-const shortID = 10
-
-// overlaySandbox is where on a host Docker's overlay keeps the network's bridge and VXLAN device.
-func overlaySandbox(ctx context.Context, h *lab.Host) (string, error) {
-	id, err := h.Docker(ctx, "network", "inspect", "--format", "{{.ID}}", benchNetwork)
-	if err != nil {
-		return "", err
-	}
-	return "/run/docker/netns/1-" + id[:min(len(id), shortID)], nil
 }

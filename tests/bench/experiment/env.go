@@ -62,11 +62,14 @@ func Pick[T any](e *Env, full, quick T) T {
 // meanwhile hits all alike. A subject whose turn fails takes no further part, and fails the run at its end; those that
 // are missing are listed in the report. The error is that of the context.
 func (e *Env) Rounds(ctx context.Context, measure func(ctx context.Context, c *Cell) error) error {
-	return e.RoundsOf(ctx, e.Bed.Subjects(), measure)
+	first, last := e.rounds()
+	return e.turns(ctx, e.Bed.Subjects(), first, last, measure)
 }
 
-// RoundsOf is Rounds for some subjects.
-func (e *Env) RoundsOf(ctx context.Context, subjects []subject.Subject, measure func(ctx context.Context, c *Cell) error) error {
+// turns is Rounds for some subjects and rounds.
+func (e *Env) turns(
+	ctx context.Context, subjects []subject.Subject, first, last int, measure func(ctx context.Context, c *Cell) error,
+) error {
 	failed := map[string]bool{}
 	for _, s := range subjects {
 		if s.Missing != "" {
@@ -74,7 +77,6 @@ func (e *Env) RoundsOf(ctx context.Context, subjects []subject.Subject, measure 
 			failed[s.Name] = true
 		}
 	}
-	first, last := e.rounds()
 	for round := first; round <= last; round++ {
 		for _, s := range subjects {
 			if failed[s.Name] {

@@ -22,9 +22,7 @@ func (c *Cell) iperf3(ctx context.Context, p subject.Path, length, seconds int) 
 	limit := time.Duration(seconds)*time.Second + iperf3Grace
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	port := strconv.Itoa(int(p.ToPort))
-	server, err := p.To.Start(ctx, limit, c.Bed.Cores.App,
-		"iperf3", "--server", "--one-off", "--forceflush", "--bind", p.To.Addr.String(), "--port", port)
+	server, err := c.startIperf3(ctx, p, limit)
 	if err != nil {
 		return 0, err
 	}
@@ -34,11 +32,8 @@ func (c *Cell) iperf3(ctx context.Context, p subject.Path, length, seconds int) 
 			failure = errors.Join(failure, err)
 		}
 	}()
-	if err := lab.Poll(ctx, func(context.Context) error { return listening(server) }); err != nil {
-		return 0, err
-	}
 	out, err := p.From.Exec(ctx, c.Bed.Cores.Client,
-		"iperf3", "--client", p.To.Addr.String(), "--port", port, "--length", strconv.Itoa(length),
+		"iperf3", "--client", p.To.Addr.String(), "--port", strconv.Itoa(int(p.ToPort)), "--length", strconv.Itoa(length),
 		"--time", strconv.Itoa(seconds), "--json")
 	if err != nil {
 		return 0, fmt.Errorf("%w: %s", err, out)
@@ -47,6 +42,20 @@ func (c *Cell) iperf3(ctx context.Context, p subject.Path, length, seconds int) 
 		return 0, err
 	}
 	return parseIperf3(out)
+}
+
+// startIperf3 starts a server of iperf3 where a path ends, for one client, and waits until it listens.
+func (c *Cell) startIperf3(ctx context.Context, p subject.Path, limit time.Duration) (*lab.Process, error) {
+	server, err := p.To.Start(ctx, limit, c.Bed.Cores.App,
+		"iperf3", "--server", "--one-off", "--forceflush", "--bind", p.To.Addr.String(), "--port", strconv.Itoa(int(p.ToPort)))
+	if err != nil {
+		return nil, err
+	}
+	if err := lab.Poll(ctx, func(context.Context) error { return listening(server) }); err != nil {
+		_, stopped := server.Stop()
+		return nil, errors.Join(err, stopped)
+	}
+	return server, nil
 }
 
 // listening tells whether a server of iperf3 takes connections.

@@ -53,7 +53,7 @@ func (c *Cell) flowsToOne(ctx context.Context, rates flowRates) error {
 		if err != nil {
 			return err
 		}
-		parameter := count(n, "flow")
+		parameter := plural(n, "flow")
 		rate, err := c.udpMany(ctx, paths, parameter)
 		if err != nil {
 			return fmt.Errorf("%s of UDP: %w", parameter, err)
@@ -75,7 +75,7 @@ func (c *Cell) flowsToEach(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		parameter := count(n, "container")
+		parameter := plural(n, "container")
 		if _, err := c.udpMany(ctx, paths, parameter); err != nil {
 			return fmt.Errorf("UDP to %s: %w", parameter, err)
 		}
@@ -93,13 +93,6 @@ func (c *Cell) numbers(some int) []int {
 		return full[len(full)-1:]
 	}
 	return Pick(c.Env, full, []int{1, some})
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // pathsToOne lead from different ports to one.
@@ -137,7 +130,7 @@ func (c *Cell) pathsToEach(ctx context.Context, n int) ([]subject.Path, error) {
 
 // udpMany measures the rate, in packets per second of all flows together, of short packets when too many are offered.
 func (c *Cell) udpMany(ctx context.Context, paths []subject.Path, parameter string) (rate float64, failure error) {
-	rig, err := c.openUDP(ctx, udpLoad{Paths: paths, Payload: 16})
+	rig, err := c.openUDP(ctx, udpLoad{Paths: paths, Payload: shortPayload})
 	if err != nil {
 		return 0, err
 	}

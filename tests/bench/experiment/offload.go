@@ -25,18 +25,12 @@ type nic struct {
 
 // sendersNICs are the devices by which a place's packets leave its network and its host.
 func (c *Cell) sendersNICs(p subject.Place) []nic {
-	all := []nic{{underlay, p.Host.Exec}}
+	all := []nic{{subject.NIC, p.Host.Exec}}
 	if p.Container != "" {
-		inside := func(ctx context.Context, argv ...string) (string, error) {
-			return p.Exec(ctx, c.Bed.Cores.Client, argv...)
-		}
-		all = append(all, nic{p.Device.Name, inside})
+		all = append(all, nic{p.Device.Name, c.inside(p)})
 	}
 	return all
 }
-
-// underlay is the device of a lab's host to the others.
-const underlay = "eth0"
 
 // restoreLimit bounds what is done after the context has ended.
 const restoreLimit = 10 * time.Second

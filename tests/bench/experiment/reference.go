@@ -85,12 +85,8 @@ func (e *Env) subject(name string) (subject.Subject, error) {
 // flowsOf is a number of flows of the shortest packets, from as many ports of one place to one socket.
 func flowsOf(number int) describer {
 	return func(ctx context.Context, c *Cell) (udpLoad, error) {
-		p, err := c.path(ctx, 0, firstPort)
-		l := udpLoad{Payload: shortPayload}
-		for i := range number {
-			l.Paths = append(l.Paths, subject.Path{From: p.From, To: p.To, FromPort: p.FromPort + uint16(i), ToPort: p.ToPort})
-		}
-		return l, err
+		paths, err := c.pathsToOne(ctx, number)
+		return udpLoad{Paths: paths, Payload: shortPayload}, err
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"falcon/tests/bench/load"
 	"falcon/tests/bench/subject"
+	"falcon/tests/lab"
 )
 
 func TestMain(m *testing.M) {
@@ -57,12 +58,7 @@ func newNamespace(t *testing.T) string {
 
 func newWire(t *testing.T) wire {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("namespaces need root")
-		}
-		t.Skip("namespaces need root")
-	}
+	lab.Require(t)
 	w := wire{sender: newNamespace(t), receiver: newNamespace(t)}
 	for _, one := range [][2]string{
 		{w.sender, fmt.Sprintf(`

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"falcon/tests/bench/load"
 	"falcon/tests/bench/subject"
 )
@@ -101,7 +99,7 @@ func (r *tcpRig) Close() error {
 // run lets segments come at a rate per second, 0 being as fast as windows and the NIC's core allow. What is still in
 // flight at the end, a window for each stream at most, is not waited for and counts as little as what is at the start.
 func (r *tcpRig) run(ctx context.Context, rate float64, d time.Duration) (run tcpRun, err error) {
-	if err := r.each(func(_ int, sink *load.TCPSink) error { return sink.Reset() }); err != nil {
+	if err := each(r.sinks, func(_ int, sink *load.TCPSink) error { return sink.Reset() }); err != nil {
 		return run, err
 	}
 	before, err := load.TakeSnapshot()
@@ -116,20 +114,11 @@ func (r *tcpRig) run(ctx context.Context, rate float64, d time.Duration) (run tc
 		return run, err
 	}
 	run.Usage, run.Elapsed, run.Sinks = after.Since(before), run.Sent.Elapsed, make([]load.SinkCounts, len(r.sinks))
-	err = r.each(func(i int, sink *load.TCPSink) (err error) {
+	err = each(r.sinks, func(i int, sink *load.TCPSink) (err error) {
 		run.Sinks[i], err = sink.Counts()
 		return err
 	})
 	return run, errors.Join(err, ctx.Err())
-}
-
-// each asks all sinks at once, since each may sleep for some milliseconds.
-func (r *tcpRig) each(ask func(i int, sink *load.TCPSink) error) error {
-	var group errgroup.Group
-	for i, sink := range r.sinks {
-		group.Go(func() error { return ask(i, sink) })
-	}
-	return group.Wait()
 }
 
 // settling is how long streams may take until their windows are open: the kernel lets a socket's buffer grow as it is read.

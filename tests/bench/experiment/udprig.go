@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"falcon/tests/bench/load"
 	"falcon/tests/bench/subject"
 )
@@ -110,7 +108,7 @@ const lead = time.Millisecond
 // run offers packets at a rate, 0 being as fast as can be, and waits until the last have arrived.
 func (r *udpRig) run(ctx context.Context, rate float64, d time.Duration) (udpRun, error) {
 	reset := make([]time.Time, len(r.readers))
-	err := r.each(func(i int, reader *load.UDPReader) error {
+	err := each(r.readers, func(i int, reader *load.UDPReader) error {
 		err := reader.Reset()
 		reset[i] = time.Now() // a reader answers at once, so its series began just before
 		return err
@@ -125,7 +123,7 @@ func (r *udpRig) run(ctx context.Context, rate float64, d time.Duration) (udpRun
 	if run.Sent, err = r.generator.Run(ctx, rate, d); err != nil {
 		return udpRun{}, err
 	}
-	err = r.each(func(i int, reader *load.UDPReader) (err error) {
+	err = each(r.readers, func(i int, reader *load.UDPReader) (err error) {
 		if err := reader.Drain(ctx, quiet); err != nil {
 			return err
 		}
@@ -136,15 +134,6 @@ func (r *udpRig) run(ctx context.Context, rate float64, d time.Duration) (udpRun
 		return err
 	})
 	return run, errors.Join(err, ctx.Err())
-}
-
-// each asks all readers at once, since each may sleep for some milliseconds.
-func (r *udpRig) each(ask func(i int, reader *load.UDPReader) error) error {
-	var group errgroup.Group
-	for i, reader := range r.readers {
-		group.Go(func() error { return ask(i, reader) })
-	}
-	return group.Wait()
 }
 
 // trial offers packets for a time; see udpRun.Outcome for what counts.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"falcon/tests/lab"
 )
 
 // dropped sums up the cores of a drop point.
@@ -98,7 +100,7 @@ func TestDropPointsThatCannotBeAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, errDropPoint)
 		}
 	}
-	requireRoot(t)
+	lab.Require(t)
 	if _, err := NewDropPoint(good, Device{Name: "absent"}, true); err == nil {
 		t.Error("a device that is not there passed")
 	}

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"falcon/tests/lab"
 )
 
 // ends are those of a conversation over a namespace's loopback.
 func ends(t *testing.T, p Protocol, size int) (client, server PingConfig) {
 	t.Helper()
-	requireRoot(t)
+	lab.Require(t)
 	namespace := newNamespace(t)
 	topology{}.in(t, namespace, "ip link set lo up")
 	near, far := netip.MustParseAddrPort("127.0.0.1:5001"), netip.MustParseAddrPort("127.0.0.1:5002")

@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"falcon/tests/lab"
 )
 
 // written loads the program and lets it write some frames, without sending them.
 func written(t *testing.T, c Config, n int) (plan, [][]byte) {
 	t.Helper()
-	requireRoot(t)
+	lab.Require(t)
 	p, err := newPlan(c)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"falcon/tests/lab"
 )
 
 func TestMain(m *testing.M) {
@@ -48,18 +50,6 @@ var (
 	inner6 = [2]netip.Addr{netip.MustParseAddr("fd10::1"), netip.MustParseAddr("fd10::2")}
 )
 
-// requireRoot skips the test for an ordinary user; in CI it fails.
-func requireRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("namespaces need root")
-	}
-	t.Skip("namespaces need root")
-}
-
 // newNamespace makes a network namespace that ends with the test.
 func newNamespace(t *testing.T) string {
 	t.Helper()
@@ -93,7 +83,7 @@ func (top topology) in(t *testing.T, namespace, script string) string {
 // newTopology makes one whose tunnel is between two addresses.
 func newTopology(t *testing.T, outer [2]netip.Addr) topology {
 	t.Helper()
-	requireRoot(t)
+	lab.Require(t)
 	top := topology{wire: newNamespace(t), host: newNamespace(t), container: newNamespace(t)}
 	bits := map[bool]int{true: 24, false: 64}[outer[0].Is4()]
 	top.in(t, top.wire, fmt.Sprintf(`

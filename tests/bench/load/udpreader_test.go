@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"falcon/tests/lab"
 )
 
 // local is a reader in a namespace of its own, with a socket to send to it.
 func local(t *testing.T, c ReaderConfig) (*UDPReader, net.Conn) {
 	t.Helper()
-	requireRoot(t)
+	lab.Require(t)
 	namespace := newNamespace(t)
 	topology{}.in(t, namespace, "ip link set lo up")
 	c.Namespace, c.Listen = namespace, netip.MustParseAddrPort("127.0.0.1:5001")
@@ -135,7 +137,7 @@ func TestReaderIsPinnedAndEnds(t *testing.T) {
 }
 
 func TestReadersThatCannotBeAreRefused(t *testing.T) {
-	requireRoot(t)
+	lab.Require(t)
 	good := netip.MustParseAddrPort("127.0.0.1:5001")
 	for want, c := range map[string]ReaderConfig{
 		"address":     {},

@@ -69,7 +69,7 @@ func Open(ctx context.Context) (*Bed, error) {
 func (b *Bed) furnish(ctx context.Context) error {
 	// Without it a veth does not receive in NAPI, as a NIC's driver does. Both, so that the hosts are alike.
 	for _, h := range b.hosts() {
-		if err := load.EnableGRO(load.Device{Namespace: h.Namespace(""), Name: nic}); err != nil {
+		if err := load.EnableGRO(load.Device{Namespace: h.Namespace(""), Name: NIC}); err != nil {
 			return err
 		}
 	}
@@ -92,8 +92,8 @@ func (b *Bed) furnish(ctx context.Context) error {
 	return nil
 }
 
-// nic is the hosts' network device.
-const nic = "eth0"
+// NIC is the hosts' network device.
+const NIC = "eth0"
 
 func (b *Bed) hosts() []*lab.Host { return []*lab.Host{b.Sender, b.Receiver} }
 

@@ -19,7 +19,7 @@ type Stage struct {
 // ReceivePath lists the devices that packets to a place pass on the standard path, from the NIC on. A subject may take
 // another way past some of them.
 func (b *Bed) ReceivePath(ctx context.Context, p Place) ([]Stage, error) {
-	path := []Stage{{"NIC ingress", load.Device{Namespace: p.Host.Namespace(""), Name: nic}, false}}
+	path := []Stage{{"NIC ingress", load.Device{Namespace: p.Host.Namespace(""), Name: NIC}, false}}
 	if p.network == "" {
 		return path, nil
 	}
@@ -35,7 +35,7 @@ func (b *Bed) ReceivePath(ctx context.Context, p Place) ([]Stage, error) {
 func (b *Bed) tunnelDevice(ctx context.Context, p Place) (d load.Device, err error) {
 	sandbox := ""
 	if p.network == overlay {
-		if sandbox, err = overlayNamespace(ctx, p.Host); err != nil {
+		if sandbox, err = p.Host.OverlayNamespace(ctx, overlay); err != nil {
 			return d, err
 		}
 	}

@@ -37,11 +37,11 @@ const noCores = "0"
 
 // spread writes a mask to the devices of one host: its NIC's, those of the overlay, and those in containers.
 func (b *Bed) spread(ctx context.Context, h *lab.Host, mask string) error {
-	hidden, err := overlayNamespace(ctx, h)
+	hidden, err := h.OverlayNamespace(ctx, overlay)
 	if err != nil {
 		return err
 	}
-	errs := []error{writeRPS(h, "", nic, mask), writeRPS(h, hidden, "*", mask)}
+	errs := []error{writeRPS(h, "", NIC, mask), writeRPS(h, hidden, "*", mask)}
 	for _, p := range b.places {
 		if p.Host == h && p.network == overlay {
 			errs = append(errs, writeRPS(h, p.Sandbox, p.Device.Name, mask))

@@ -39,13 +39,13 @@ func testRPS(ctx context.Context, t *testing.T, b *Bed, s Subject, n int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hidden, err := overlayNamespace(ctx, h)
+		hidden, err := h.OverlayNamespace(ctx, overlay)
 		if err != nil {
 			t.Fatal(err)
 		}
 		early := b.place(s, h, 0)
 		for _, at := range []struct{ sandbox, device string }{
-			{"", nic}, {hidden, "br*"}, {hidden, "vxlan*"}, {hidden, "veth*"},
+			{"", NIC}, {hidden, "br*"}, {hidden, "vxlan*"}, {hidden, "veth*"},
 			{early.Sandbox, early.Device.Name}, {late.Sandbox, late.Device.Name},
 		} {
 			err := inSys(h, at.sandbox, func() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"falcon/tests/bench/load"
@@ -21,17 +20,10 @@ const overlaySubnet = "10.201.0.0/16"
 // same receive settings, so that the kernel gives them one socket (vxlan_find_sock) and tells them apart by VNI.
 func (b *Bed) createSwarm(ctx context.Context) error {
 	manager, worker := b.Sender, b.Receiver
-	if _, err := manager.Docker(ctx, "swarm", "init", "--advertise-addr", manager.Addr.String()); err != nil {
+	if err := lab.JoinSwarm(ctx, manager, worker); err != nil {
 		return err
 	}
-	token, err := manager.Docker(ctx, "swarm", "join-token", "--quiet", "worker")
-	if err != nil {
-		return err
-	}
-	if _, err := worker.Docker(ctx, "swarm", "join", "--token", token, manager.Addr.String()+":2377"); err != nil {
-		return err
-	}
-	_, err = manager.Docker(ctx, "network", "create", "--driver", "overlay", "--attachable", "--subnet", overlaySubnet, overlay)
+	_, err := manager.Docker(ctx, "network", "create", "--driver", "overlay", "--attachable", "--subnet", overlaySubnet, overlay)
 	if err != nil {
 		return err
 	}
@@ -61,18 +53,4 @@ func overlayVNI(ctx context.Context, h *lab.Host) (vni uint32, err error) {
 		return nil
 	})
 	return vni, err
-}
-
-// overlayNamespace is where on a host the swarm keeps the network's bridge and VXLAN device.
-func overlayNamespace(ctx context.Context, h *lab.Host) (string, error) {
-	id, err := h.Docker(ctx, "network", "inspect", "--format", "{{.Id}}", overlay)
-	if err != nil {
-		return "", err
-	}
-	// A number, and what of the identifier the engine takes into names (libnetwork, overlay.NetworkNamespace).
-	out, err := h.Exec(ctx, "sh", "-c", "ls -d /run/docker/netns/*-"+id[:min(10, len(id))])
-	if err == nil && strings.Contains(out, "\n") {
-		err = fmt.Errorf("find namespace of network %s on %s: several: %q", overlay, h.Name, out)
-	}
-	return out, err
 }
