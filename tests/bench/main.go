@@ -59,8 +59,9 @@ func run(ctx context.Context, only string, quick bool, out string) error {
 		r.Fail("bench", err)
 	}
 	r.Took = time.Since(r.Began)
+	written := r.Write(out) // before anything else can go wrong
 	fmt.Print(r.Brief())
-	return errors.Join(r.Write(out), r.Err())
+	return errors.Join(written, r.Err())
 }
 
 func measure(ctx context.Context, experiments []experiment.Experiment, quick bool, r *report.Report) (failure error) {

@@ -50,11 +50,10 @@ func (d *document) againstOverlay(rs []Result) []Result {
 		if base == nil {
 			return nil
 		}
-		r, theirs := Result{Key: rs[i].Key}, base.byRound()
-		for round, value := range rs[i].byRound() {
-			if q := value / theirs[round]; finite(q) {
-				r.Samples = append(r.Samples, Sample{round, q})
-			}
+		r := Result{Key: rs[i].Key}
+		ratios, _ := rs[i].against(base)
+		for round, q := range ratios {
+			r.Samples = append(r.Samples, Sample{round, q})
 		}
 		if len(r.Samples) > 0 {
 			all = append(all, r)

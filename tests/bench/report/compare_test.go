@@ -11,14 +11,44 @@ func TestVerdict(t *testing.T) {
 		higher bool
 		want   string
 	}{
-		{Spread{1.2, 1.1, 1.3, 5}, true, better},
-		{Spread{1.2, 1.1, 1.3, 5}, false, worse},
-		{Spread{0.8, 0.7, 0.9, 5}, false, better},
-		{Spread{0.8, 0.7, 1, 5}, true, same},
-		{Spread{0.8, 0.8, 0.8, 1}, true, ""},
+		{Spread{1.2, 1.1, 1.3, 5, 0}, true, better},
+		{Spread{1.2, 1.1, 1.3, 5, 0}, false, worse},
+		{Spread{0.8, 0.7, 0.9, 5, 0}, false, better},
+		{Spread{0.8, 0.7, 1, 5, 0}, true, same},
+		{Spread{0.8, 0.8, 0.8, 1, 0}, true, ""},
+		{Spread{1.2, 1.1, 1.3, 3, 5}, true, ""}, // in two rounds the reference was zero
 	} {
 		if got := c.s.verdict(c.higher); got != c.want {
 			t.Errorf("%v is %q, want %q", c.s, got, c.want)
+		}
+	}
+}
+
+// Zeros are measurements too: two are alike, one that is the subject's is a ratio of zero, and one that is the reference's
+// leaves no ratio, which shows.
+func TestZeros(t *testing.T) {
+	r := &Report{}
+	for round, v := range [][2]float64{{0, 0}, {2, 0}, {0, 3}, {2, 2}} {
+		r.Add(key(Host, "a"), round, v[0])
+		r.Add(key("falcon", "a"), round, v[1])
+	}
+	d := r.document()
+	want := Spread{1, 0, 1, 3, 4}
+	if s, ok := d.index.ratio("udp-single", "falcon", Host, "a", "receive rate"); s != want || !ok {
+		t.Errorf("ratio %+v, want %+v", s, want)
+	}
+	if s, _ := d.index.overall(d.Results, "falcon", Host); s != want {
+		t.Errorf("overall %+v, want %+v", s, want)
+	}
+	if c := compared(want, true); c.Verdict != "" || c.Range != "3 of 4 rounds" {
+		t.Errorf("it is shown as %+v", c)
+	}
+}
+
+func TestFactorDoesNotRoundAwayWhatMatters(t *testing.T) {
+	for v, want := range map[float64]string{1: "1.00", 0.9996: "0.9996", 1.004: "1.004", 0.0012: "0.0012", 0: "0.00", 2.345: "2.35"} {
+		if got := factor(v); got != want {
+			t.Errorf("%v is written %q, want %q", v, got, want)
 		}
 	}
 }
@@ -83,7 +113,7 @@ func TestPairs(t *testing.T) {
 	for _, p := range check().document().pairs("aa") {
 		verdicts[p.Metric] = p.Verdict()
 	}
-	if len(verdicts) != 3 || verdicts["rate, kpps ↑"] != "yes" || verdicts["p99, us ↓"] != "no" || verdicts["reordered, ppm ↓"] != none {
+	if len(verdicts) != 3 || verdicts["rate, kpps ↑"] != "yes" || verdicts["p99, us ↓"] != "no" || verdicts["reordered, ppm ↓"] != "yes" {
 		t.Error(verdicts)
 	}
 	if text := check().Brief(); !strings.Contains(text, "| falcon | p99, us ↓ | 16 B | 10 | 11 | 1.10 (1.10 … 1.10) | no |") {

@@ -17,20 +17,27 @@ func (r *Report) Write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	// The samples first: whatever is wrong with how they are shown, they are kept.
+	if err := put(dir, "report.json", append(raw, '\n')); err != nil {
+		return err
+	}
 	page, err := d.page()
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return errors.Join(
-		put(dir, "report.json", append(raw, '\n')), put(dir, "summary.md", []byte(d.summary())), put(dir, "report.html", page),
-	)
+	return errors.Join(put(dir, "summary.md", []byte(d.summary())), put(dir, "report.html", page))
 }
 
+// put writes a file whole or not at all.
 func put(dir, name string, content []byte) error {
-	if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
+		return errors.Join(fmt.Errorf("write report: %w", err), os.RemoveAll(path+".new"))
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil

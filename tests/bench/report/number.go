@@ -11,10 +11,18 @@ const none = "–"
 
 // factor writes a ratio.
 func factor(v float64) string {
-	if math.Abs(v) >= 100 {
+	switch a := math.Abs(v); {
+	case a >= 100:
 		return number(v)
+	case a != 0 && a < 0.1:
+		return plain(v, 2)
 	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
+	// What is not 1 must not look like it, next to a verdict that says so.
+	text := strconv.FormatFloat(v, 'f', 2, 64)
+	for digits := 3; v != 1 && text == strconv.FormatFloat(1, 'f', digits-1, 64) && digits < 6; digits++ {
+		text = strconv.FormatFloat(v, 'f', digits, 64)
+	}
+	return text
 }
 
 // number writes a value with four digits, or all before the point, in groups of three.

@@ -31,14 +31,16 @@ func (r *Report) Publish(ctx context.Context, dir string, render Render) error {
 	if err != nil {
 		return fmt.Errorf("publish report: %w", err)
 	}
+	for name, content := range files {
+		if err := put(dir, name, content); err != nil {
+			return err
+		}
+	}
 	var failures []error
 	for _, path := range old {
 		if _, kept := files[filepath.Base(path)]; !kept {
 			failures = append(failures, os.Remove(path))
 		}
-	}
-	for name, content := range files {
-		failures = append(failures, put(dir, name, content))
 	}
 	return errors.Join(failures...)
 }

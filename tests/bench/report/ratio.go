@@ -1,6 +1,7 @@
 package report
 
 import (
+	"maps"
 	"math"
 	"slices"
 )
@@ -17,18 +18,35 @@ func (r *Report) Ratio(experiment, subject, reference, parameter, metric string)
 
 func (all resultMap) ratio(experiment, subject, reference, parameter, metric string) (Spread, bool) {
 	ours, theirs := all[id{experiment, subject, parameter, metric}], all[id{experiment, reference, parameter, metric}]
-	if ours == nil || theirs == nil || ours.Unit != theirs.Unit {
+	if ours == nil {
 		return Spread{}, false
 	}
-	base := theirs.byRound()
-	var ratios []float64
-	for round, value := range ours.byRound() {
-		if q := value / base[round]; finite(q) {
-			ratios = append(ratios, q)
+	rounds, common := ours.against(theirs)
+	s := spreadOf(slices.Collect(maps.Values(rounds)))
+	s.common = common
+	return s, s.N > 0
+}
+
+// against is each round's ratio to another result, nil or of the same unit, and how many rounds they have in common. Two
+// zeros are the same; what is not zero has no ratio to zero.
+func (r *Result) against(base *Result) (ratios map[int]float64, common int) {
+	if base == nil || base.Unit != r.Unit {
+		return nil, 0
+	}
+	theirs, ratios := base.byRound(), map[int]float64{}
+	for round, value := range r.byRound() {
+		reference, both := theirs[round]
+		if !both {
+			continue
+		}
+		common++
+		if value == reference {
+			ratios[round] = 1
+		} else if q := value / reference; finite(q) {
+			ratios[round] = q
 		}
 	}
-	s := spreadOf(ratios)
-	return s, s.N > 0
+	return ratios, common
 }
 
 // byRound is each round's median.
@@ -45,23 +63,21 @@ func (r *Result) byRound() map[int]float64 {
 	return medians
 }
 
-// overall is a ratio over all parameters of a metric: in each round the geometric mean of their ratios. Parameters without
-// a positive ratio are left out, and so are rounds that lack one that others have.
+// overall is a ratio over all parameters of a metric: in each round the geometric mean of their ratios, which one that is
+// zero makes zero. Parameters without any ratio are left out, and so are rounds that lack one that others have.
 func (all resultMap) overall(rs []Result, subject, reference string) (Spread, []string) {
-	ratios, parameters := map[int][]float64{}, []string{}
+	ratios, parameters, common := map[int][]float64{}, []string{}, 0
 	for i := range rs {
 		r := &rs[i]
-		base := all[id{r.Experiment, reference, r.Parameter, r.Metric}]
-		if r.Subject != subject || base == nil {
+		if r.Subject != subject {
 			continue
 		}
-		theirs, some := base.byRound(), false
-		for round, value := range r.byRound() {
-			if q := value / theirs[round]; finite(q) && q > 0 {
-				ratios[round], some = append(ratios[round], q), true
-			}
+		of, both := r.against(all[id{r.Experiment, reference, r.Parameter, r.Metric}])
+		common = max(common, both)
+		for round, q := range of {
+			ratios[round] = append(ratios[round], q)
 		}
-		if some {
+		if len(of) > 0 {
 			parameters = append(parameters, r.Parameter)
 		}
 	}
@@ -71,10 +87,12 @@ func (all resultMap) overall(rs []Result, subject, reference string) (Spread, []
 			means = append(means, geometricMean(of))
 		}
 	}
-	return spreadOf(means), parameters
+	s := spreadOf(means)
+	s.common = common
+	return s, parameters
 }
 
-// geometricMean of positive values, which it sorts: a sum of floating point numbers depends on their order.
+// geometricMean of values that are not negative, which it sorts: a sum of floating point numbers depends on their order.
 func geometricMean(values []float64) float64 {
 	slices.Sort(values)
 	sum := 0.0

@@ -123,10 +123,10 @@ func TestRatioSkipsRounds(t *testing.T) {
 }
 
 func TestSpread(t *testing.T) {
-	if s := spreadOf([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}); s != (Spread{5.5, 1, 9, 10}) {
+	if s := spreadOf([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}); s != (Spread{5.5, 1, 9, 10, 0}) {
 		t.Error(s)
 	}
-	if s := spreadOf([]float64{3, 1, 2}); s != (Spread{2, 1, 3, 3}) {
+	if s := spreadOf([]float64{3, 1, 2}); s != (Spread{2, 1, 3, 3, 0}) {
 		t.Error(s)
 	}
 }

@@ -28,6 +28,7 @@ type section struct {
 	Name, About string
 	Subjects    []string
 	Pairs       []pair
+	Failed      bool
 	Leading     []chart // what stands for the experiment: curves, then metrics
 	Curves      int     // how many curves there are
 	Others      []chart
@@ -43,6 +44,7 @@ func (d *document) section(experiment string, colours palette) section {
 		Leading: append(d.timelines(experiment, colours), d.cdfs(experiment, colours)...),
 	}
 	s.Curves = len(s.Leading)
+	s.Failed = slices.ContainsFunc(d.Failed, func(f Failure) bool { return f.Experiment == experiment })
 	leads := d.leadingOf(experiment)
 	first, others := s.take(d.metrics(experiment), leads)
 	for _, all := range swap(slices.Concat(first, others)) {
@@ -53,9 +55,6 @@ func (d *document) section(experiment string, colours palette) section {
 		}
 	}
 	s.Leading, s.Others = append(s.Leading, d.beside(first, colours)...), append(s.Others, d.beside(others, colours)...)
-	if len(s.Pairs) > 0 {
-		s.Given = nil // the pairs say it
-	}
 	for _, rs := range d.metrics(experiment) {
 		s.Tables = append(s.Tables, d.table(rs))
 	}

@@ -13,6 +13,8 @@ const manySamples = 10
 type Spread struct {
 	Median, Low, High float64
 	N                 int
+
+	common int // of a ratio: rounds that both have, of which those in which only the reference is zero give none
 }
 
 func spreadOf(samples []float64) Spread {

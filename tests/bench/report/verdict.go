@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Verdicts on a ratio. It is the same as the reference if the spread of its rounds contains 1.
 const (
 	better = "better"
@@ -7,10 +9,11 @@ const (
 	same   = "same"
 )
 
-// verdict tells what a ratio means; nothing if there was one round only, which has no spread.
+// verdict tells what a ratio means; nothing if there was one round only, which has no spread, or if rounds are missing from
+// it: those in which the reference was zero, against which whatever is not zero is beyond all ratio.
 func (s Spread) verdict(higherIsBetter bool) string {
 	switch {
-	case s.N < 2:
+	case s.N < 2 || s.N < s.common:
 		return ""
 	case s.Low <= 1 && s.High >= 1:
 		return same
@@ -53,16 +56,21 @@ func meaning(higherIsBetter bool) string {
 type comparison struct {
 	Text    string // all of it
 	Number  string
-	Range   string // empty if there was one round only
+	Range   string // its spread, or why it has none
 	Verdict string
 	To      string // the reference
 }
 
 func compared(s Spread, higherIsBetter bool) comparison {
 	c := comparison{Text: factor(s.Median), Number: factor(s.Median), Verdict: s.verdict(higherIsBetter)}
-	if s.N > 1 {
+	switch {
+	case s.N < s.common:
+		c.Range = fmt.Sprintf("%d of %d rounds", s.N, s.common)
+	case s.N == 1:
+		c.Range = "one round"
+	default:
 		c.Range = factor(s.Low) + " … " + factor(s.High)
-		c.Text += " (" + c.Range + ")"
 	}
+	c.Text += " (" + c.Range + ")"
 	return c
 }
