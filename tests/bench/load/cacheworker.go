@@ -82,6 +82,10 @@ func (w *cacheWorker) work() error {
 	return nil
 }
 
+// cacheSilence is how long a client may be without an answer. Less than a lost packet can take would be too little: TCP sends
+// it again after 200 ms, 400 ms and so on.
+const cacheSilence = time.Second
+
 // reset leaves the requests under way alone: they count when they are answered, as those at the end do not.
 func (w *cacheWorker) reset() error {
 	w.latency, w.start = Histogram{}, time.Now()
@@ -89,6 +93,11 @@ func (w *cacheWorker) reset() error {
 }
 
 func (w *cacheWorker) counts() (any, error) {
+	for i, link := range w.links {
+		if silent := time.Since(link.asked); silent > cacheSilence {
+			return nil, fmt.Errorf("client %d has had no answer for %v", i, silent)
+		}
+	}
 	return CacheCounts{Elapsed: time.Since(w.start), Latency: &w.latency}, nil
 }
 

@@ -72,6 +72,8 @@ func startHelper(role, namespace string, cpu int, config any) (h *helper, failur
 	return h, nil
 }
 
+func (h *helper) role() string { return h.cmd.Args[0] }
+
 // answer is what a helper sends back.
 type answer struct {
 	Error string          `json:",omitempty"`
@@ -83,17 +85,17 @@ func (h *helper) ask(message, value any) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.socket.SetDeadline(time.Now().Add(helperPatience)); err != nil {
-		return fmt.Errorf("ask reader: %w", err)
+		return fmt.Errorf("ask %s: %w", h.role(), err)
 	}
 	if err := h.encoder.Encode(message); err != nil {
-		return fmt.Errorf("ask reader: %w", err)
+		return fmt.Errorf("ask %s: %w", h.role(), err)
 	}
 	var a answer
 	if err := h.decoder.Decode(&a); err != nil {
-		return fmt.Errorf("ask reader: %w", err)
+		return fmt.Errorf("ask %s: %w", h.role(), err)
 	}
 	if a.Error != "" {
-		return fmt.Errorf("reader: %s", a.Error)
+		return fmt.Errorf("%s: %s", h.role(), a.Error)
 	}
 	if value == nil {
 		return nil
@@ -110,8 +112,11 @@ func (h *helper) close() error {
 	}
 	// Closing it whole would reset it if the end of an answer is still unread.
 	err := h.socket.CloseWrite()
+	// One that is stuck in the kernel's TCP would not end by itself for minutes.
+	kill := time.AfterFunc(helperPatience, func() { _ = h.cmd.Process.Kill() })
+	defer kill.Stop()
 	if wait := h.cmd.Wait(); wait != nil {
-		err = errors.Join(err, fmt.Errorf("end reader: %w", wait))
+		err = errors.Join(err, fmt.Errorf("end %s: %w", h.role(), wait))
 	}
 	return errors.Join(err, h.socket.Close())
 }

@@ -23,7 +23,7 @@ func newHold(program *ebpf.Program) (h *hold, failure error) {
 	h = &hold{}
 	defer func() {
 		if failure != nil {
-			failure = errors.Join(fmt.Errorf("hold program: %w", failure), h.close())
+			h, failure = nil, errors.Join(fmt.Errorf("hold program: %w", failure), h.close())
 		}
 	}()
 	return h, onThread("", anyCPU, func() (err error) {

@@ -79,6 +79,9 @@ func labour(w worker, questions <-chan string, encoder *json.Encoder) error {
 		default:
 		}
 		if err := w.work(); err != nil {
+			if _, ok := <-questions; ok { // whoever asks next is told why there will be no answer
+				err = errors.Join(err, encoder.Encode(answer{Error: err.Error()}))
+			}
 			return err
 		}
 	}
