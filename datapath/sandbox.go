@@ -125,9 +125,9 @@ func writeSysctl(name, value string) error {
 	return writeDetached(name, value)
 }
 
-// writeDetached sets a sysctl through a procfs of our own that is mounted nowhere (fsmount, kernel 5.2).
+// writeDetached sets a sysctl through a procfs of our own that is mounted nowhere.
 func writeDetached(name, value string) error {
-	proc, err := detachedProc()
+	proc, err := detached("proc")
 	if err != nil {
 		return err
 	}
@@ -139,21 +139,4 @@ func writeDetached(name, value string) error {
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, []byte(value))
 	return err
-}
-
-// detachedProc mounts a procfs that is attached to no directory.
-func detachedProc() (int, error) {
-	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("open procfs: %w", err)
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return -1, fmt.Errorf("create procfs: %w", err)
-	}
-	proc, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("mount procfs: %w", err)
-	}
-	return proc, nil
 }
