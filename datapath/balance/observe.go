@@ -1,0 +1,123 @@
+package balance
+
+// How measurements are smoothed. One tick is 10 ms, and a hotspot has to be dealt with within ten of them.
+const (
+	smoothUp    = 0.5  // share of a new, higher value: two ticks
+	smoothDown  = 0.2  // of a lower one: five ticks
+	smoothScale = 0.1  // of the calibration, which is a property of the machine
+	starved     = 0.98 // what is left per tick of the foreign load believed in while a core is full: it may be starving
+	jump        = 1.5  // a rate that grows by this much is believed at once
+	leastModel  = 0.05 // cores' worth of packet work below which calibration would fit noise
+	mostScale   = 4    // bound of the calibration, and its inverse
+)
+
+// When work is waiting that the rates do not show.
+const (
+	fullBusy    = 0.96 // a core with less idle time has none: the rest is the clock's resolution
+	fullSoftirq = 0.85 // and this much of it is packets
+	longBacklog = 300  // packets; a third of the kernel's default limit
+	// The rate that a full core shows is what it manages, not what arrives. What arrives is taken to be twice that: enough to
+	// make room for a pipeline of three, each of whose stages takes about a third. If less arrives, it shows as
+	// soon as there is room.
+	hiddenDemand = 2.0
+	mostHidden   = 4.0 // bound of what a stage is taken to lack when its core drops
+)
+
+// observe takes a measurement into the state: what the packets cost on this machine, what else runs on the cores, who is
+// short of CPU.
+func observe(c *config, s *state, in *Input, w *workspace) {
+	modelled(c, in, w)
+	calibrate(s, in, w)
+	var delivered float64
+	for i := range w.flow {
+		delivered += in.Flows[w.flow[i].flow].Rate[Container]
+	}
+	for i := range s.foreign {
+		load, e := &in.Cores[i], &s.elastic[i]
+		foreign := max(0, load.Busy-w.model[i]*s.scale)
+		w.full[i] = load.Drops > 0 || load.Backlog >= longBacklog || load.Busy >= fullBusy && load.Softirq >= fullSoftirq
+		if load.Busy < fullBusy {
+			e.learn(delivered, foreign)
+		} else if foreign > 0 {
+			foreign = max(foreign, min(1, e.at(delivered)))
+		}
+		s.foreign[i] = smoothForeign(s.foreign[i], foreign, load.Busy)
+		w.slope[i] = e.slope()
+	}
+}
+
+func smoothForeign(old, measured, busy float64) float64 {
+	switch {
+	case measured > old:
+		return old + smoothUp*(measured-old)
+	case busy >= fullBusy:
+		return max(measured, old*starved)
+	default:
+		return old + smoothDown*(measured-old)
+	}
+}
+
+// modelled fills in what the packets should have cost each core where they were processed, uncalibrated.
+func modelled(c *config, in *Input, w *workspace) {
+	clear(w.model)
+	for i := range w.flow {
+		f := &w.flow[i]
+		need := c.newWork(f.nic, &in.Flows[f.flow].Rate, 1)
+		foot := c.footprint(&need, f.current)
+		for j := range foot.n {
+			w.model[foot.core[j]] += foot.load[j]
+		}
+	}
+}
+
+func calibrate(s *state, in *Input, w *workspace) {
+	var model, softirq float64
+	for i, m := range w.model {
+		model += m
+		softirq += in.Cores[i].Softirq
+	}
+	if model < leastModel {
+		return
+	}
+	ratio := min(max(softirq/model, 1.0/mostScale), mostScale)
+	s.scale += smoothScale * (ratio - s.scale)
+}
+
+// smoothRate follows a rate up at once when it jumps, and evens out the rest.
+func smoothRate(old, now float64) float64 {
+	if now > old*jump {
+		return now
+	}
+	return old + smoothUp*(now-old)
+}
+
+// demand is the work that a flow would be if nothing held it up, judged by who is full.
+func demand(c *config, s *state, f *candidate, w *workspace) work {
+	rate := s.bucket[f.bucket].rate
+	v, k := f.current.cores(f.nic)
+	if w.full[f.nic] {
+		for i := range rate {
+			rate[i] *= hiddenDemand
+		}
+	}
+	if w.full[v] && v != f.nic {
+		raise(&rate, VXLAN)
+	}
+	if w.full[k] && k != v && k != f.nic {
+		raise(&rate, Container)
+	}
+	need := c.newWork(f.nic, &rate, s.scale)
+	need.before = s.bucket[f.bucket].rate[Container]
+	return need
+}
+
+// raise gives a stage whose core is full, and those after it, what the stage before handed on.
+func raise(rate *[Stages]float64, stage int) {
+	if rate[stage] <= 0 || rate[stage] >= rate[stage-1] {
+		return
+	}
+	factor := min(rate[stage-1]/rate[stage], mostHidden)
+	for i := stage; i < Stages; i++ {
+		rate[i] *= factor
+	}
+}
