@@ -28,8 +28,9 @@ import (
 // Config says where and how a Datapath works.
 type Config struct {
 	// Netns is the path of the host's network namespace; empty: the namespace that the process is in.
-	Netns string
-	Log   logrus.FieldLogger
+	Netns    string
+	Steering SteeringConfig
+	Log      logrus.FieldLogger
 }
 
 // Datapath works on the kernel of one host. Its methods may be called from several goroutines.
@@ -38,12 +39,14 @@ type Datapath struct {
 	netns netns.NsHandle
 	log   logrus.FieldLogger
 	guard guard
+	sysfs sysfsCache // of the host's namespace
+	steer *steer
 	close sync.Once
 }
 
 // Open prepares a Datapath; it changes nothing on the host.
 func Open(c Config) (*Datapath, error) {
-	d := &Datapath{netns: netns.None(), log: c.Log}
+	d := &Datapath{netns: netns.None(), log: c.Log, steer: newSteer(c.Steering)}
 	if d.log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
@@ -61,6 +64,9 @@ func Open(c Config) (*Datapath, error) {
 		return nil, errors.Join(err, d.closeNetns())
 	}
 	d.rt = rt
+	d.steer.mu.Lock()
+	defer d.steer.mu.Unlock()
+	d.noteSteering("what an earlier run has left", d.adoptSteering())
 	return d, nil
 }
 
@@ -69,7 +75,7 @@ func (d *Datapath) Close() error {
 	var err error
 	d.close.Do(func() {
 		d.rt.Close()
-		err = errors.Join(d.guard.close(), d.closeNetns())
+		err = errors.Join(d.guard.close(), d.closeSteering(), d.sysfs.close(), d.closeNetns())
 	})
 	return err
 }

@@ -19,7 +19,9 @@ const hostPrefix = "fp-"
 func hostDevice(id string) string { return hostPrefix + shortID(id) }
 
 // ContainerDevice is the name, on the host, of the end of an endpoint's veth that goes into the container.
-func ContainerDevice(id string) string { return "fc-" + shortID(id) }
+func ContainerDevice(id string) string { return containerPrefix + shortID(id) }
+
+const containerPrefix = "fc-"
 
 // check refuses what cannot be made, and gives the tag of the endpoint's devices.
 func (e Endpoint) check() (string, error) {
@@ -63,6 +65,7 @@ func (d *Datapath) EnsureEndpoint(ctx context.Context, e Endpoint) (Change, erro
 	if err != nil {
 		return did.change(), err
 	}
+	d.steerEndpoint(ctx, e, host)
 	return did.change(), d.announceLocal(ctx, br.index, host.index, e)
 }
 

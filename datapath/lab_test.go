@@ -14,6 +14,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"falcon/tests/bench/load"
 )
 
 // The lab: hosts and containers are network namespaces, made and removed by each test. Only tests shell out.
@@ -36,6 +38,14 @@ const spacePrefix = "fdp"
 
 // TestMain first removes the namespaces of earlier runs that were killed.
 func TestMain(m *testing.M) {
+	// The readers of package load are this program, started anew.
+	if ran, err := load.Helper(); ran {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	left, _ := filepath.Glob("/run/netns/" + spacePrefix + "*-*")
 	for _, path := range left {
 		name := filepath.Base(path)
@@ -150,7 +160,7 @@ func newHost(t testing.TB, role string) *labHost {
 	log := logrus.New()
 	log.SetOutput(testWriter{t})
 	log.SetLevel(logrus.DebugLevel)
-	d, err := Open(Config{Netns: s.path(), Log: log})
+	d, err := Open(Config{Netns: s.path(), Steering: SteeringConfig{Pins: filepath.Join(bpffs(t), role), Port: 4789}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +173,21 @@ func newHost(t testing.TB, role string) *labHost {
 		}
 	})
 	return &labHost{space: s, Datapath: d}
+}
+
+// bpffs mounts one for a test.
+func bpffs(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 type testWriter struct{ testing.TB }

@@ -53,10 +53,13 @@ func (d *Datapath) EnsureNetwork(ctx context.Context, n Network) (Change, error)
 			return c, err
 		}
 	}
-	vxlanDid, err := d.ensureVXLAN(ctx, n, tag, br.index)
+	vx, vxlanDid, err := d.ensureVXLAN(ctx, n, tag, br.index)
 	if err != nil && c == created.change() {
 		// A bridge that we made and that nobody is on: leave nothing of a network that cannot be.
 		err = errors.Join(err, d.rt.deleteLink(ctx, br))
+	}
+	if err == nil {
+		d.steerNetwork(ctx, n, vx)
 	}
 	return c.Add(vxlanDid.change()), err
 }

@@ -84,6 +84,9 @@ type Network struct {
 	MTU   int        // bytes, inside the container
 	Local netip.Addr // outer source address
 	Port  uint16     // UDP
+	// Device is the index of the underlay's device, where packets come in. Needed for steering only.
+	Device   int
+	Steering Mode
 }
 
 // Endpoint is a container's attachment on this host.
@@ -153,6 +156,11 @@ func HostDevice(id string) string { return hostDevice(id) }
 
 // EndpointOfDevice is how the ID of the endpoint begins that a HostDevice is of; false for any other device.
 func EndpointOfDevice(name string) (string, bool) { return strings.CutPrefix(name, hostPrefix) }
+
+// EndpointOfContainerDevice does so for a ContainerDevice.
+func EndpointOfContainerDevice(name string) (string, bool) {
+	return strings.CutPrefix(name, containerPrefix)
+}
 
 // Finding is one answer of Probe.
 type Finding struct {

@@ -67,24 +67,24 @@ func (o vxlanOptions) encode() *nl.RtAttr {
 
 // ensureVXLAN makes the VXLAN device as a port of the bridge, or repairs it. The kernel lets nobody change the
 // VNI, port or local address of one that exists, so where they differ it is made anew.
-func (d *Datapath) ensureVXLAN(ctx context.Context, n Network, tag string, bridge int) (outcome, error) {
+func (d *Datapath) ensureVXLAN(ctx context.Context, n Network, tag string, bridge int) (link, outcome, error) {
 	want := link{name: vxlanName(n.VNI), kind: kindVXLAN, tag: tag, mtu: n.MTU, master: bridge, port: vxlanPort,
 		vxlan: vxlanOptions{vni: n.VNI, port: n.Port, local: n.Local}}
 	if err := d.dropOther(ctx, want); err != nil {
-		return kept, err
+		return link{}, kept, err
 	}
 	vx, did, err := d.rt.ensure(ctx, want, func() (link, error) { return d.rt.make(ctx, want, want.vxlan.encode()) })
 	if err != nil {
-		return did, d.explainVXLAN(ctx, want, err)
+		return link{}, did, d.explainVXLAN(ctx, want, err)
 	}
 	up, err := d.rt.bringUp(ctx, vx)
 	if err == nil {
-		return max(did, up), nil
+		return vx, max(did, up), nil
 	}
 	if did == created {
 		err = errors.Join(err, d.rt.deleteLink(ctx, vx))
 	}
-	return did, d.explainVXLAN(ctx, want, err)
+	return link{}, did, d.explainVXLAN(ctx, want, err)
 }
 
 // dropOther deletes our device if it is not the one wanted.

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Order. A flow may go to another core only so that none of its packets overtakes another. Each queue on the way is first in,
+ * first out, so it is enough to know where the last packet is:
+ *
+ *   NIC's core n ──────> vxlan stage on x ──────> container stage on y
+ *        sent                  passed                  retired
+ *
+ * y changes, at the vxlan device, when all that passed has retired. Until then packets go on to y.
+ *
+ * x changes, at the NIC, while y stays as it is:
+ *  - if the vxlan stage is on n itself, when all that was sent has passed: n does one thing after the other, so all of it
+ *    is in y's queue by now. In a core that is never idle this is so at the beginning of each poll of the NIC.
+ *  - from another core x, which may be so full that its queue is never empty, by a detour: x hands packets on to the new core
+ *    before it works on them. What it has worked on is in y's queue before it hands on the next. When all that was sent
+ *    has passed at the new core, packets can be sent there directly, behind the others.
+ *
+ * Both change at once when nothing can be under way any more: when the last packet has retired, or was sent so long ago that
+ * no queue can still hold it.
+ */
+#pragma once
+
+#include "steer.h"
+
+/* retired tells whether a packet's way is over. What was given to a container's stack is worked on until the poll ends. */
+static __always_inline bool retired(struct arrival *a, __u32 number)
+{
+	struct core_counts *c;
+
+	if (!same(*(volatile __u32 *)&a->retired, number))
+		return false;
+	c = counts_of(a->cpu);
+	return c && *(volatile __u64 *)&c->polls != a->poll;
+}
+
+/* reset is for a bucket that has nothing under way. */
+static __always_inline void reset(struct flow *f, struct passage *p)
+{
+	p->passed = f->sent;
+	p->relay = SLOT_INLINE;
+	p->container = SLOT_INLINE;
+}
+
+/* may_send tells whether the next packet may go to another slot than the last. Called at the NIC. */
+static __always_inline bool may_send(struct flow *f, struct passage *p, struct arrival *a, __u32 slot)
+{
+	__u32 here = slot_of(bpf_get_smp_processor_id());
+
+	if (retired(a, f->sent))
+		return true;
+	if (!same(*(volatile __u32 *)&p->passed, f->sent))
+		return false;
+	if (f->vxlan == SLOT_INLINE || is_here(f->vxlan))
+		return p->container < SLOT_NONE;
+	return p->relay < SLOT_NONE && p->relay == (slot == SLOT_INLINE ? here : slot);
+}
+
+/* settle_vxlan gives the slot of the core for the vxlan stage of the next packet. */
+static __always_inline __u32 settle_vxlan(struct flow *f, struct passage *p, struct arrival *a, __u64 now, struct stage_counts *n)
+{
+	__u32 slot = f->want & SLOT_MASK;
+
+	if (now - f->last > settings.quiet)
+		reset(f, p);
+	else if (f->vxlan == slot)
+		return slot;
+	else if (!may_send(f, p, a, slot)) {
+		f->held++;
+		n->held++;
+		return f->vxlan;
+	}
+	if (f->vxlan != slot) {
+		f->vxlan = slot;
+		p->relay = SLOT_INLINE;
+		n->migrations++;
+	}
+	return slot;
+}
+
+/* settle_relay gives the slot that a packet which the NIC's core has sent here is to be handed on to; SLOT_INLINE: none. */
+static __always_inline __u32 settle_relay(struct flow *f, struct passage *p, struct arrival *a, __u32 bucket)
+{
+	__u32 vxlan = *(volatile __u32 *)&f->vxlan, want = *(volatile __u32 *)&f->want & SLOT_MASK, to = want;
+
+	/* From the NIC's own core no detour is needed, and may_send counts on there being none. */
+	if (vxlan == SLOT_INLINE || vxlan == slot_of(bucket >> settings.bucket_bits))
+		return SLOT_INLINE;
+	if (want == vxlan)
+		to = SLOT_INLINE;
+	else if (want == SLOT_INLINE)
+		to = slot_of(bucket >> settings.bucket_bits);
+	if (to == SLOT_NONE || is_here(to))
+		to = SLOT_INLINE;
+	if (p->relay != to && (p->relay == SLOT_INLINE || retired(a, p->relayed)))
+		p->relay = to;
+	return p->relay;
+}
+
+/* settle_container gives the slot of the core for the container stage of the next packet. */
+static __always_inline __u32 settle_container(struct flow *f, struct passage *p, struct arrival *a, struct stage_counts *n)
+{
+	__u32 slot = *(volatile __u32 *)&f->want >> 16 & SLOT_MASK;
+
+	if (slot == SLOT_INLINE)
+		slot = slot_of(bpf_get_smp_processor_id());
+	if (p->container == slot)
+		return slot;
+	if (p->container != SLOT_INLINE && !retired(a, p->passed)) {
+		p->held++;
+		n->held++;
+		return p->container;
+	}
+	if (p->container != SLOT_INLINE) {
+		p->migrations++;
+		n->migrations++;
+	}
+	p->container = slot;
+	return slot;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the daemon publishes, and what it is told. */
+#pragma once
+
+#include "parse.h"
+#include "steer.h"
+
+static __always_inline __u32 bucket_of(__u32 cpu, __u32 hash)
+{
+	return (cpu & settings.cpu_mask) << settings.bucket_bits | (hash & ((1 << settings.bucket_bits) - 1));
+}
+
+/* wanted is where the daemon would like to have a bucket's packets. */
+static __always_inline __u32 wanted(struct control *c, __u32 bucket, __u32 mode, __u64 now, struct stage_counts *n)
+{
+	__u32 key = (c->active & 1) * ((settings.cpu_mask + 1) << settings.bucket_bits) + bucket;
+	struct plan *plan;
+
+	if (mode == MODE_OFF)
+		return PLACEMENT_INLINE;
+	/* The clock is coarse: it may stand a little before the time of publication. */
+	if ((__s64)(now - c->published) > (__s64)settings.stale) {
+		n->stale++;
+		return PLACEMENT_INLINE;
+	}
+	plan = bpf_map_lookup_elem(&plans, &key);
+	return plan ? plan->placement[(mode - 1) % (MODES - 1)] : PLACEMENT_INLINE;
+}
+
+/* note numbers a packet and keeps what the balancer and people want to know of its flow. */
+static __always_inline void note(struct flow *f, struct __sk_buff *skb, const struct packet *p, __u64 now)
+{
+	__u32 number = f->sent + 1;
+
+	/* 0 is no number (see falcon_vxlan), and a packet's is not to change when numbers begin anew. */
+	number += !number;
+	skb->priority = number;
+	f->sent = number + packets_of(skb) - 1;
+	f->last = now;
+	f->bytes += skb->len;
+	f->skbs++;
+	f->vni = p->vni;
+	__builtin_memcpy(f->mac, p->mac, sizeof(f->mac));
+	f->port = p->port;
+	f->protocol = p->protocol;
+}

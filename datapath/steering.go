@@ -1,0 +1,270 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	ebpflink "github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// staleAfter is how long the programs follow a published table. The balancer publishes every few milliseconds; if it
+	// is silent for so long, it is gone or stuck, and loads have changed since.
+	staleAfter = time.Second
+	// quietAfter is longer than any queue between the NIC and the container can hold a packet: a backlog of 1000 packets
+	// (net.core.netdev_max_backlog) at 5 us each, in front of a core that other work keeps from its softirqs for a few ticks.
+	quietAfter = 50 * time.Millisecond
+	// bucketBits: a tag has 15 bits for core and bucket; more than 1024 buckets for one core would only cost cache lines.
+	tagBits    = 15
+	bucketBits = 10
+)
+
+// steering is the programs that steer packets and what they share with the balancer. The maps are pinned: a later run of the
+// daemon, of this version or another, goes on with the flows where they are.
+type steering struct {
+	objects steerObjects
+	polls   ebpflink.Link
+	bits    int // of the number of buckets of one core
+	cpus    int // that have buckets of their own, a power of two
+	tcx     bool
+
+	control  shared[steerControl]
+	cores    shared[steerCore] // by slot
+	slots    shared[steerSlot] // by CPU
+	plans    shared[steerPlan]
+	flows    shared[steerFlow] // by bucket, as the next two
+	passages shared[steerPassage]
+	arrivals shared[steerArrival]
+	counts   shared[steerCoreCounts] // by CPU
+}
+
+// buckets is how many there are, of all cores together.
+func (s *steering) buckets() int { return s.cpus << s.bits }
+
+// bucketsOf are the numbers of the buckets of flows that come in on a CPU: from first, n of them.
+func (s *steering) bucketsOf(cpu int) (first, n int) {
+	return (cpu & (s.cpus - 1)) << s.bits, 1 << s.bits
+}
+
+// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets.
+func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
+	possible, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("load steering: %w", err)
+	}
+	s := &steering{tcx: tcx}
+	s.dimension(possible)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("load steering: make directory for maps: %w: is a bpffs mounted? mount -t bpf bpf /sys/fs/bpf", err)
+	}
+	spec, err := s.spec(possible, port)
+	if err != nil {
+		return nil, fmt.Errorf("load steering: %w", err)
+	}
+	if err := s.load(spec, dir); err != nil {
+		return nil, fmt.Errorf("load steering: %w", err)
+	}
+	if err := errors.Join(s.share(), s.watchPolls(dir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+	}
+	if s.control.values[0].Seed == 0 {
+		s.control.values[0].Seed = rand.Uint32() | 1 // kept: with another one, flows would change their buckets
+	}
+	return s, nil
+}
+
+// dimension divides the numbers that a tag can hold among the CPUs.
+func (s *steering) dimension(possible int) {
+	cpuBits := min(bits.Len(uint(possible-1)), tagBits-1)
+	s.bits = min(bucketBits, tagBits-cpuBits)
+	s.cpus = 1 << cpuBits
+}
+
+// spec is the compiled programs with this machine's sizes.
+func (s *steering) spec(possible int, port uint16) (*ebpf.CollectionSpec, error) {
+	spec, err := loadSteer()
+	if err != nil {
+		return nil, err
+	}
+	for name, entries := range map[string]int{
+		steerMapCores: possible, steerMapSlots: possible, steerMapCounts: possible, steerMapPlans: 2 * s.buckets(),
+		steerMapFlows: s.buckets(), steerMapPassages: s.buckets(), steerMapArrivals: s.buckets(),
+		steerMapControls: 1, steerMapNetworks: int(spec.Maps[steerMapNetworks].MaxEntries),
+	} {
+		spec.Maps[name].MaxEntries, spec.Maps[name].Pinning = uint32(entries), ebpf.PinByName
+	}
+	settings := steerSettings{
+		Stale: uint64(staleAfter), Quiet: uint64(quietAfter), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
+		Port: uint32(port),
+	}
+	return spec, spec.Variables[steerVarSettings].Set(settings)
+}
+
+// load loads the programs with the maps that are pinned, or with new ones where another version's do not fit. Those are left to
+// the programs that are still attached, which by then have no fresh tables any more and keep packets where they come in.
+func (s *steering) load(spec *ebpf.CollectionSpec, dir string) error {
+	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: dir}}
+	err := spec.LoadAndAssign(&s.objects, options)
+	if !errors.Is(err, ebpf.ErrMapIncompatible) {
+		return err
+	}
+	time.Sleep(staleAfter + 2*quietAfter)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove maps of another version: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return spec.LoadAndAssign(&s.objects, options)
+}
+
+func (s *steering) share() error {
+	var errs [8]error
+	s.control, errs[0] = share[steerControl](s.objects.Controls)
+	s.cores, errs[1] = share[steerCore](s.objects.Cores)
+	s.slots, errs[2] = share[steerSlot](s.objects.Slots)
+	s.plans, errs[3] = share[steerPlan](s.objects.Plans)
+	s.flows, errs[4] = share[steerFlow](s.objects.Flows)
+	s.passages, errs[5] = share[steerPassage](s.objects.Passages)
+	s.arrivals, errs[6] = share[steerArrival](s.objects.Arrivals)
+	s.counts, errs[7] = share[steerCoreCounts](s.objects.Counts)
+	return errors.Join(errs[:]...)
+}
+
+// pollsPin is the name of the link that counts polls.
+const pollsPin = "polls"
+
+// watchPolls has the ends of polls counted, in the place of an earlier run.
+func (s *steering) watchPolls(dir string) error {
+	l, err := ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "napi_poll", Program: s.objects.FalconPoll})
+	if err != nil {
+		return fmt.Errorf("watch polls: %w", err)
+	}
+	s.polls = l
+	pin := filepath.Join(dir, pollsPin)
+	if err := os.Remove(pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("watch polls: %w", err)
+	}
+	if err := l.Pin(pin); err != nil {
+		return fmt.Errorf("watch polls: %w", err)
+	}
+	return nil
+}
+
+func (s *steering) closePolls() error {
+	if s.polls == nil {
+		return nil
+	}
+	return s.polls.Close()
+}
+
+// close lets go of programs and maps. What is attached and pinned stays.
+func (s *steering) close() error {
+	return closeAll(s.control.close, s.cores.close, s.slots.close, s.plans.close, s.flows.close, s.passages.close,
+		s.arrivals.close, s.counts.close, s.closePolls, s.objects.Close)
+}
+
+// setNetwork makes the programs steer a network's packets, or bring its flows back (Off).
+func (s *steering) setNetwork(vni VNI, mode Mode) error {
+	if err := s.objects.Networks.Put(uint32(vni), steerNetwork{Mode: mode.kernel()}); err != nil {
+		return fmt.Errorf("steer network with VNI %d: %w", vni, err)
+	}
+	return nil
+}
+
+// dropNetwork makes the programs leave a network's packets alone.
+func (s *steering) dropNetwork(vni VNI) error {
+	if err := s.objects.Networks.Delete(uint32(vni)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("stop steering network with VNI %d: %w", vni, err)
+	}
+	return nil
+}
+
+// lineUp gives CPUs slots in the order of their numbers, as RPS ranks them. Nothing may be steered meanwhile.
+func (s *steering) lineUp(cpus []int) {
+	for i := range s.slots.values {
+		s.slots.values[i].Slot = slotInline
+	}
+	for slot, cpu := range cpus {
+		s.cores.values[slot] = steerCore{Cpu: uint32(cpu), Hash: hashOf(slot, len(cpus))}
+		s.slots.values[cpu].Slot = uint32(slot)
+	}
+}
+
+// hashOf is the least hash, other than zero, that RPS maps to rank slot of n (reciprocal_scale: hash * n >> 32).
+func hashOf(slot, n int) uint32 {
+	return uint32((uint64(slot)<<32+uint64(n)-1)/uint64(n)) + 1
+}
+
+// From types.h, which has them as macros.
+const (
+	slotInline = 0x3fff
+	slotSecond = 0x4000
+)
+
+// publish switches to the table that fill writes, whole: until then the programs follow the other one.
+func (s *steering) publish(fill func(table []steerPlan)) {
+	c := &s.control.values[0]
+	next := (atomic.LoadUint32(&c.Active) + 1) & 1
+	n := s.buckets()
+	fill(s.plans.values[int(next)*n : int(next+1)*n])
+	atomic.StoreUint32(&c.Active, next)
+	s.beat()
+}
+
+// beat tells the programs that the table is still good.
+func (s *steering) beat() {
+	atomic.StoreUint64(&s.control.values[0].Published, monotonic())
+}
+
+// linedUp gives the CPUs that have slots.
+func (s *steering) linedUp() CPUSet {
+	var cpus []int
+	for cpu, slot := range s.slots.values {
+		if slot.Slot != slotInline && s.cores.values[slot.Slot].Cpu == uint32(cpu) && s.cores.values[slot.Slot].Hash != 0 {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return NewCPUSet(cpus...)
+}
+
+// drainPatience bounds the wait for flows to come back. Under a load that never leaves a queue empty some do not; their packets
+// may be reordered once, when the masks go.
+const drainPatience = 4 * quietAfter
+
+// drain waits until no packets are under way to other cores. The programs must have been told to send none.
+func (s *steering) drain(ctx context.Context) {
+	deadline := time.Now().Add(drainPatience)
+	for s.underWay() && time.Now().Before(deadline) && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// underWay tells whether a bucket has sent packets to other cores of late.
+func (s *steering) underWay() bool {
+	now := monotonic()
+	for i := range s.flows.values {
+		f := &s.flows.values[i]
+		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(quietAfter) {
+			return true
+		}
+	}
+	return false
+}
+
+// monotonic is the programs' clock, in nanoseconds.
+func monotonic() uint64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail with a clock that exists
+	return uint64(now.Nano())
+}

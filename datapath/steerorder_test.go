@@ -1,0 +1,119 @@
+package datapath
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"falcon/tests/bench/load"
+)
+
+// orderPackets is how many packets this test sends for each number of flows; $FALCON_ORDER_PACKETS says otherwise.
+const orderPackets = 1_000_000
+
+// Flows that are told to go elsewhere as fast as can be, under as much load as the machine can take, arrive in order and whole.
+func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
+	packets := orderPackets
+	if s, ok := os.LookupEnv("FALCON_ORDER_PACKETS"); ok {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets = n
+	}
+	for _, flows := range []int{1, 8, 64} {
+		t.Run(fmt.Sprintf("%d flows", flows), func(t *testing.T) {
+			p := newPipeline(t, Dynamic)
+			g, r := p.generator(flows), p.reader(flows)
+			stop := p.shuffle()
+			defer stop()
+			o := p.sendMany(g, r, uint64(packets))
+			migrations, held := p.migrations()
+			t.Logf("%d packets, %d migrations, %d skbs held for order, %d dropped at sockets and backlogs", o.sent, migrations, held, o.dropped)
+			if o.reordered > 0 || o.duplicates > 0 {
+				t.Errorf("%d packets reordered, %d duplicated", o.reordered, o.duplicates)
+			}
+			if o.lost != o.dropped {
+				t.Errorf("%d packets lost, of which sockets and backlogs dropped %d", o.lost, o.dropped)
+			}
+			if migrations < uint64(packets)/50_000 {
+				t.Errorf("only %d migrations: the test shows little", migrations)
+			}
+		})
+	}
+}
+
+// orderly is what came of many packets.
+type orderly struct{ sent, lost, reordered, duplicates, dropped uint64 }
+
+// sendMany offers packets as fast as can be until there were so many.
+func (p *pipeline) sendMany(g *load.Generator, r *load.UDPReader, packets uint64) (o orderly) {
+	p.b.t.Helper()
+	for o.sent < packets {
+		before := p.backlogDrops()
+		sent, got := p.send(g, r, 0, time.Second)
+		n := got.Total()
+		o.sent += sent.Packets()
+		o.lost += sent.Packets() - n.Received
+		o.reordered += n.Reordered
+		o.duplicates += n.Duplicates
+		o.dropped += got.Dropped + p.backlogDrops() - before
+	}
+	return o
+}
+
+func (p *pipeline) backlogDrops() (drops uint64) {
+	p.b.t.Helper()
+	s, err := openCPUSampler("")
+	if err != nil {
+		p.b.t.Fatal(err)
+	}
+	defer s.close()
+	samples, err := s.sample()
+	if err != nil {
+		p.b.t.Fatal(err)
+	}
+	for _, cpu := range samples {
+		drops += cpu.Dropped
+	}
+	return drops
+}
+
+func (p *pipeline) migrations() (done, held uint64) {
+	for _, c := range p.counts() {
+		done += c.Nic.Migrations + c.Vxlan.Migrations
+		held += c.Nic.Held + c.Vxlan.Held
+	}
+	return done, held
+}
+
+// shuffle publishes other placements for all buckets every millisecond until the function returned is called.
+func (p *pipeline) shuffle() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	slots := uint32(p.b.steer.line.Len())
+	random := rand.New(rand.NewPCG(1, 2))
+	slot := func() uint32 {
+		if n := random.Uint32N(slots + 1); n < slots {
+			return n
+		}
+		return slotInline
+	}
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			p.b.steer.programs.publish(func(table []steerPlan) {
+				for i := range table {
+					place := slot() | slot()<<16
+					table[i].Placement = [2]uint32{place, place}
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	return func() { cancel(); <-done }
+}

@@ -1,0 +1,153 @@
+package datapath
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"falcon/datapath/balance"
+)
+
+// SteeringStatus is what steering does on this host at the moment. Counters grow from when the first network was steered.
+type SteeringStatus struct {
+	CPUs     string            `json:"cpus,omitempty"`  // that packets are steered to
+	Hooks    string            `json:"hooks,omitempty"` // how the programs are attached: tcx or clsact
+	Reason   string            `json:"reason"`          // what the balancer does and why, in one line
+	Off      bool              `json:"off"`             // it has found that hops would win nothing
+	Interval time.Duration     `json:"interval_ns,omitempty"`
+	Cores    []CoreStatus      `json:"cores,omitempty"`
+	Flows    []FlowStatus      `json:"flows,omitempty"`
+	Problems map[string]string `json:"-"`
+}
+
+// CoreStatus is one online CPU.
+type CoreStatus struct {
+	CPU       int         `json:"cpu"`
+	Steerable bool        `json:"steerable"`
+	Busy      float64     `json:"busy"`    // share 0 to 1 of the last 100 ms
+	Softirq   float64     `json:"softirq"` // share 0 to 1, part of it
+	Backlog   int         `json:"backlog"` // packets that wait now
+	Drops     uint64      `json:"drops"`   // packets for which the backlog had no room, since boot
+	NIC       StageCounts `json:"nic"`
+	VXLAN     StageCounts `json:"vxlan"`
+	Container StageCounts `json:"container"`
+}
+
+// StageCounts is what a stage did on a core.
+type StageCounts struct {
+	Packets       uint64 `json:"packets"`
+	Bytes         uint64 `json:"bytes"`
+	Skbs          uint64 `json:"skbs"`           // fewer than packets where GRO has merged some
+	Hops          uint64 `json:"hops"`           // skbs sent on to another core
+	Inline        uint64 `json:"inline"`         // skbs that stayed
+	SecondChoices uint64 `json:"second_choices"` // hops to another core than the balancer would have liked best
+	Migrations    uint64 `json:"migrations"`     // flows that went to other cores
+	Held          uint64 `json:"held"`           // skbs whose flow was to migrate and could not yet, for the sake of order
+	Stale         uint64 `json:"stale"`          // skbs that stayed because the balancer was silent
+	Missed        uint64 `json:"missed"`         // skbs that belong to no flow: fragments of outer packets, groups, not IP
+}
+
+// FlowStatus is a bucket of flows.
+type FlowStatus struct {
+	Bucket    int     `json:"bucket"`
+	VNI       VNI     `json:"vni"`
+	MAC       string  `json:"mac"` // of the container
+	Protocol  uint8   `json:"protocol"`
+	Port      uint16  `json:"port"` // of the container's side
+	Packets   float64 `json:"packets_per_second"`
+	Bytes     float64 `json:"bytes_per_second"`
+	NIC       int     `json:"nic_cpu"`
+	VXLAN     int     `json:"vxlan_cpu"`     // -1: where the NIC's stage runs
+	Container int     `json:"container_cpu"` // -1: where the vxlan device's stage runs
+	Held      uint64  `json:"held"`
+}
+
+// flowsShown bounds a status: those with most packets.
+const flowsShown = 64
+
+func stageCounts(c *steerStageCounts) StageCounts {
+	return StageCounts{
+		Packets: atomic.LoadUint64(&c.Packets), Bytes: atomic.LoadUint64(&c.Bytes), Skbs: atomic.LoadUint64(&c.Skbs),
+		Hops: atomic.LoadUint64(&c.Hops), Inline: atomic.LoadUint64(&c.Inlined), SecondChoices: atomic.LoadUint64(&c.Second),
+		Migrations: atomic.LoadUint64(&c.Migrations), Held: atomic.LoadUint64(&c.Held), Stale: atomic.LoadUint64(&c.Stale),
+		Missed: atomic.LoadUint64(&c.Missed),
+	}
+}
+
+// largest keeps the flows with most packets.
+func largest(flows []FlowStatus) []FlowStatus {
+	slices.SortFunc(flows, func(a, b FlowStatus) int {
+		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Bucket, b.Bucket))
+	})
+	return flows[:min(len(flows), flowsShown)]
+}
+
+// SteeringStatus reads the counters.
+func (d *Datapath) SteeringStatus(context.Context) SteeringStatus {
+	s := d.steer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := SteeringStatus{Reason: "no network is steered", Problems: maps.Clone(s.problems)}
+	if s.programs == nil {
+		return status
+	}
+	status.CPUs, status.Hooks, status.Interval = s.line.String(), "clsact", balanceInterval
+	if s.programs.tcx {
+		status.Hooks = "tcx"
+	}
+	status.Reason = "the balancer does not run; packets stay on the cores where they come in"
+	if b := s.balancer; b != nil && b.last != nil {
+		status.Reason, status.Off = b.last.Reason, b.last.Off
+		status.Cores, status.Flows = b.coreStatus(), largest(b.flowStatus())
+	}
+	return status
+}
+
+func (b *balancer) coreStatus() []CoreStatus {
+	list := make([]CoreStatus, len(b.machine.Cores))
+	for i, c := range b.machine.Cores {
+		load, n := b.input.Cores[i], &b.programs.counts.values[c.CPU]
+		list[i] = CoreStatus{
+			CPU: c.CPU, Steerable: c.Allowed, Busy: load.Busy, Softirq: load.Softirq, Backlog: load.Backlog,
+			Drops: b.drops(c.CPU), NIC: stageCounts(&n.Nic), VXLAN: stageCounts(&n.Vxlan), Container: stageCounts(&n.Container),
+		}
+	}
+	return list
+}
+
+// flowStatus lists the buckets that had packets at the last tick.
+func (b *balancer) flowStatus() []FlowStatus {
+	list := make([]FlowStatus, 0, len(b.input.Flows))
+	for _, in := range b.input.Flows {
+		bucket := b.owner[in.Bucket]
+		f := &b.programs.flows.values[bucket]
+		list = append(list, FlowStatus{
+			Bucket: bucket, VNI: VNI(f.Vni), MAC: MAC(f.Mac).String(), Protocol: f.Protocol,
+			Port:    binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, f.Port)),
+			Packets: b.buckets[bucket].packets, Bytes: b.buckets[bucket].bytes,
+			NIC: b.cpu(int16(in.NIC)), VXLAN: b.cpu(in.Current.VXLAN), Container: b.cpu(in.Current.Container),
+			Held: atomic.LoadUint64(&f.Held),
+		})
+	}
+	return list
+}
+
+func (b *balancer) cpu(core int16) int {
+	if core == balance.Inline {
+		return -1
+	}
+	return b.machine.Cores[core].CPU
+}
+
+func (b *balancer) drops(cpu int) uint64 {
+	for _, s := range b.sampler.samples {
+		if s.CPU == cpu {
+			return s.Dropped
+		}
+	}
+	return 0
+}
