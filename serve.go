@@ -64,7 +64,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	dp, err := datapath.Open(datapath.Config{Log: log})
+	dp, err := datapath.Open(datapath.Config{Steering: datapath.SteeringConfig{CPUs: s.cpus, Port: s.vxlanPort}, Log: log})
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func newDriver(ctx context.Context, s settings, host string, intent store.Store,
 		HostID: host, HostName: name, Version: version,
 		Store: intent, Datapath: dp, Pools: pools, Engine: engine,
 		Underlay: s.underlay, Port: s.vxlanPort,
-		Steering: s.steering, Shortcut: s.shortcut, Split: s.split, Log: log,
+		Steering: datapath.Mode(s.steering), Shortcut: s.shortcut, Split: s.split, Log: log,
 	})
 }
 

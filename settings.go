@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
+	"falcon/datapath"
 	"falcon/driver"
 	"falcon/store"
 )
@@ -88,12 +89,14 @@ func (s *settings) check() error {
 		return flagError("vxlan-port", "0", "must be a number from 1 to 65535")
 	}
 	for _, c := range []struct{ flag, value, only string }{
-		{"steering", s.steering, "off"}, {"shortcut", s.shortcut, "off"}, {"split", s.split, "off"},
-		{"cpus", s.cpus, ""}, {"metrics-addr", s.metricsAddr, ""},
+		{"shortcut", s.shortcut, "off"}, {"split", s.split, "off"}, {"metrics-addr", s.metricsAddr, ""},
 	} {
 		if c.value != c.only {
 			return flagError(c.flag, c.value, fmt.Sprintf("this version of falcon has only %q", c.only))
 		}
+	}
+	if err := datapath.CheckCPUs(s.cpus); err != nil {
+		return flagError("cpus", s.cpus, err.Error())
 	}
 	if s.scope == "global" && s.store == "bolt" {
 		return flagError("scope", s.scope, "needs a store that the swarm's nodes share: --store etcd://HOST:PORT")

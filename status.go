@@ -3,23 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"falcon/driver"
 )
-
-// apiTimeout bounds a call of the daemon's API.
-const apiTimeout = 10 * time.Second
 
 func statusCommand() *cobra.Command {
 	var runDir string
@@ -48,30 +41,10 @@ func statusCommand() *cobra.Command {
 
 // fetchStatus asks the daemon of this host.
 func fetchStatus(ctx context.Context, runDir string) ([]byte, driver.Status, error) {
-	socket := filepath.Join(runDir, driver.APISocket)
-	client := http.Client{Timeout: apiTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, "unix", socket)
-		},
-	}}
 	var s driver.Status
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://falcon"+driver.StatusPath, http.NoBody)
+	raw, err := callAPI(ctx, runDir, http.MethodGet, driver.StatusPath, nil)
 	if err != nil {
 		return nil, s, err
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, s, fmt.Errorf("ask the daemon at %s: %w: is `falcon serve` running, with this --run-dir?", socket, errors.Unwrap(err))
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, s, fmt.Errorf("read the daemon's answer: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, s, fmt.Errorf("ask the daemon at %s: %s", socket, res.Status)
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return nil, s, fmt.Errorf("read the daemon's answer: %w: are both of one version?", err)
@@ -86,10 +59,10 @@ func printStatus(out io.Writer, s driver.Status) error {
 	fmt.Fprintf(w, "falcon %s on %s (host %s)\n", s.Version, s.Host.Name, s.Host.ID)
 	fmt.Fprintf(w, "underlay\t%s on %s, MTU %d, vxlan port %d\n", u.Address, u.Interface, u.MTU, s.Host.Port)
 	fmt.Fprintf(w, "store\t%s %s, revision %d\n", s.Store.Kind, s.Store.Where, s.Store.Revision)
-	fmt.Fprintf(w, "steering\t%s, shortcut %s, split %s\n", s.Steering.Mode, s.Steering.Shortcut, s.Steering.Split)
+	printSteering(w, s.Steering)
 	fmt.Fprintln(w)
 	for _, n := range s.Networks {
-		printNetwork(w, n)
+		printNetwork(w, n, s.Steering.Mode)
 	}
 	if len(s.Networks) == 0 {
 		fmt.Fprintln(w, "no networks: docker network create -d falcon NAME")
@@ -110,13 +83,31 @@ func printStatus(out io.Writer, s driver.Status) error {
 	return w.Flush()
 }
 
-func printNetwork(w io.Writer, n driver.NetworkStatus) {
+// printSteering tells what is set, what comes of it and, once a network has been steered, what was done.
+func printSteering(w io.Writer, s driver.SteeringStatus) {
+	fmt.Fprintf(w, "steering\t%s, shortcut %s, split %s\n", s.Mode, s.Shortcut, s.Split)
+	if s.Experiment != "" {
+		fmt.Fprintf(w, "\tEXPERIMENT: %s on all networks of this host; `falcon top`, key r, ends it\n", s.Experiment)
+	}
+	k := s.Kernel
+	if k.CPUs != "" {
+		fmt.Fprintf(w, "\tCPUs %s, hooks %s; %s\n", k.CPUs, k.Hooks, k.Reason)
+	}
+	if len(k.Cores) > 0 {
+		total := countsOf(k.Cores)
+		fmt.Fprintf(w, "\t%d hops, %d migrations of flows, %d packets held for their order, %d of no flow\n",
+			total.Hops, total.Migrations, total.Held, total.Missed)
+	}
+}
+
+func printNetwork(w io.Writer, n driver.NetworkStatus, daemon string) {
 	fmt.Fprintf(w, "network %s (Docker %.12s)\n", n.Name, n.DockerID)
 	subnets := make([]string, len(n.Subnets))
 	for i, subnet := range n.Subnets {
 		subnets[i] = subnet.String()
 	}
-	fmt.Fprintf(w, "  VNI %d, MTU %d, %s%s\n", n.VNI, n.MTU, strings.Join(subnets, " "), internal(n.Internal))
+	fmt.Fprintf(w, "  VNI %d, MTU %d, %s%s\n", n.VNI, n.MTU,
+		strings.Join(subnets, " "), internal(n.Internal)+steeredApart(n.Steering, daemon))
 	fmt.Fprintf(w, "  devices %s %s, hosts %s\n", n.Bridge, n.VXLAN, strings.Join(n.Hosts, " "))
 	fmt.Fprintf(w, "  endpoints: %d here, %d on other hosts\n", len(n.Endpoints), n.Remote)
 	for _, e := range n.Endpoints {
@@ -134,6 +125,14 @@ func internal(is bool) string {
 		return ", internal"
 	}
 	return ""
+}
+
+// steeredApart tells of a network that is not steered as the daemon is set.
+func steeredApart(mode, daemon string) string {
+	if mode == daemon {
+		return ""
+	}
+	return ", steering " + mode
 }
 
 func answers(alive bool) string {

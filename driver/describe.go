@@ -13,6 +13,7 @@ func (r *reconciler) devicesOf(n store.Network) datapath.Network {
 	u := r.underlay.current()
 	return datapath.Network{
 		Name: n.Name, VNI: datapath.VNI(n.VNI), MTU: n.MTU, Local: u.Address, Port: r.underlay.port,
+		Device: u.Index, Steering: r.modes.of(n.Name),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"falcon/datapath"
 	"falcon/store"
 )
 
@@ -41,10 +42,10 @@ type Config struct {
 	Store    store.Store
 	Datapath Datapath
 	Pools    Pools
-	Engine   Engine // optional: without it, networks that Docker has forgotten are not found
-	Underlay string // optional: interface or address; by the default route if empty
-	Port     uint16 // UDP port of the VXLAN devices
-	Steering string
+	Engine   Engine        // optional: without it, networks that Docker has forgotten are not found
+	Underlay string        // optional: interface or address; by the default route if empty
+	Port     uint16        // UDP port of the VXLAN devices
+	Steering datapath.Mode // of networks whose options do not say
 	Shortcut string
 	Split    string
 	Log      logrus.FieldLogger
@@ -133,6 +134,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	tasks.Go(func() error { return d.collector.run(ctx, d.cfg.Interval) })
 	tasks.Go(func() error { return d.watchUnderlay(ctx, d.cfg.Interval) })
 	tasks.Go(func() error { return d.keepRegistered(ctx) })
+	tasks.Go(func() error { return d.cfg.Datapath.Balance(ctx) })
 	tasks.Go(func() error {
 		err := d.store.KeepAlive(ctx, store.AliveKey(d.host), []byte(d.cfg.HostName))
 		if ctx.Err() != nil {

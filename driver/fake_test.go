@@ -26,9 +26,10 @@ type fakeKernel struct {
 	endpoints map[string]datapath.Endpoint
 	known     map[datapath.VNI]datapath.Forwarding
 	strangers map[datapath.VNI]string
-	gone      map[string]bool // sandboxes
-	fail      error           // of the next changes, if set
-	deleted   chan string     // devices that somebody deletes
+	gone      map[string]bool         // sandboxes
+	fail      error                   // of the next changes, if set
+	deleted   chan string             // devices that somebody deletes
+	steering  datapath.SteeringStatus // that it tells of
 }
 
 func newFakeKernel(address string) *fakeKernel {
@@ -142,6 +143,17 @@ func (k *fakeKernel) Watch(ctx context.Context, w datapath.Watcher) error {
 			w.LinkGone(name)
 		}
 	}
+}
+
+func (k *fakeKernel) Balance(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func (k *fakeKernel) SteeringStatus(context.Context) datapath.SteeringStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.steering
 }
 
 func (k *fakeKernel) SandboxGone(path string) bool {

@@ -75,23 +75,6 @@ func (v *view) locals(host, network string) []store.Endpoint {
 	return found
 }
 
-// networksOf returns the networks in which a host has an endpoint whose ID begins so. It is asked for each device that
-// goes, and so copies no records.
-func (v *view) networksOf(host, start string) []string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	var found []string
-	for network, endpoints := range v.endpoints {
-		for id, e := range endpoints {
-			if strings.HasPrefix(id, start) && e.Host == host {
-				found = append(found, network)
-				break
-			}
-		}
-	}
-	return found
-}
-
 // network returns what the members of a network agree on.
 func (v *view) network(name string) (store.Network, bool) {
 	v.mu.RLock()

@@ -34,7 +34,7 @@ const (
 
 // Values of steering and shortcut, of the daemon's flags and of a network's options alike.
 var (
-	SteeringModes = []string{"off", "static", "dynamic"}
+	SteeringModes = datapath.Modes()
 	ShortcutModes = []string{"on", "off"}
 )
 
@@ -118,7 +118,7 @@ func (r *request) option(key, value string) error {
 		r.name = value
 	case keySteering:
 		r.steering = value
-		return checkMode(key, value, SteeringModes)
+		return checkOneOf(key, value, SteeringModes)
 	case keyShortcut:
 		r.shortcut = value
 		return checkMode(key, value, ShortcutModes)

@@ -37,7 +37,6 @@ func TestBadOptionsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"name empty", create("n", map[string]any{keyNetwork: ""}), []string{keyNetwork, "letters"}},
 		{"steering", create("n", map[string]any{keySteering: "fast"}), []string{keySteering, "fast", "off, static, dynamic"}},
 		{"shortcut", create("n", map[string]any{keyShortcut: "yes"}), []string{keyShortcut, "yes", "on, off"}},
-		{"steering to come", create("n", map[string]any{keySteering: "static"}), []string{keySteering, "static", `only "off"`}},
 		{"shortcut to come", create("n", map[string]any{keyShortcut: "on"}), []string{keyShortcut, "on", `only "off"`}},
 		{"unknown", create("n", map[string]any{"falcon.vnid": "5"}), []string{"falcon.vnid", `"5"`, keyVNI}},
 		{"not a string", create("n", map[string]any{keyVNI: []any{1}}), []string{keyVNI, "string"}},

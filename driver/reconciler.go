@@ -38,6 +38,9 @@ type surroundings interface {
 	EnsureHost(ctx context.Context) (datapath.Change, error)
 	Watch(ctx context.Context, w datapath.Watcher) error
 	SandboxGone(path string) bool
+	// Balance steers packets of networks that are to be, by load, until ctx ends.
+	Balance(ctx context.Context) error
+	SteeringStatus(ctx context.Context) datapath.SteeringStatus
 }
 
 // Datapath is the kernel as the driver needs it; package datapath has the real one.
@@ -54,14 +57,16 @@ type reconciler struct {
 	view     *view
 	host     string
 	underlay *underlay
+	modes    modes
 	log      logrus.FieldLogger
 	trouble  *troubles
 
 	gate chan struct{} // holds one token: whoever has it may change the kernel
 
-	mu    sync.Mutex // guards dirty; a leaf
+	mu    sync.Mutex // guards dirty and moved; a leaf
 	dirty map[string]bool
-	wake  chan struct{} // capacity 1: there is something dirty
+	moved map[endpointKey]bool // local endpoints whose devices went to another place
+	wake  chan struct{}        // capacity 1: there is something dirty or moved
 
 	rules chan struct{} // capacity 1: netfilter rules changed
 }
@@ -69,7 +74,9 @@ type reconciler struct {
 func newReconciler(cfg Config, v *view, u *underlay, t *troubles) *reconciler {
 	r := &reconciler{
 		dp: cfg.Datapath, view: v, host: cfg.HostID, underlay: u, log: cfg.Log, trouble: t,
-		gate: make(chan struct{}, 1), dirty: map[string]bool{}, wake: make(chan struct{}, 1),
+		modes: modes{v, cfg.HostID, cfg.Steering, &experiment{}},
+		gate:  make(chan struct{}, 1), dirty: map[string]bool{},
+		moved: map[endpointKey]bool{}, wake: make(chan struct{}, 1),
 		rules: make(chan struct{}, 1),
 	}
 	r.gate <- struct{}{}
@@ -225,6 +232,7 @@ func (r *reconciler) run(ctx context.Context, interval time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
+			r.settleMoved(ctx)
 			r.settleDirty(ctx)
 		case <-tick.C:
 			if err := r.all(ctx); err != nil && ctx.Err() == nil {

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -32,13 +31,6 @@ type HostStatus struct {
 	Port     uint16            `json:"vxlan_port"`
 }
 
-// SteeringStatus is how the daemon was told to treat packets.
-type SteeringStatus struct {
-	Mode     string `json:"mode"`
-	Shortcut string `json:"shortcut"`
-	Split    string `json:"split"`
-}
-
 // NetworkStatus is one network that this host is a member of.
 type NetworkStatus struct {
 	Name      string           `json:"name"`
@@ -47,6 +39,7 @@ type NetworkStatus struct {
 	MTU       int              `json:"mtu"`
 	Subnets   []netip.Prefix   `json:"subnets"`
 	Internal  bool             `json:"internal"`
+	Steering  string           `json:"steering"` // the mode in force
 	Bridge    string           `json:"bridge"`
 	VXLAN     string           `json:"vxlan"`
 	Hosts     []string         `json:"hosts"` // names of all members, this host included
@@ -78,7 +71,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Version:  d.cfg.Version,
 		Host:     HostStatus{ID: d.host, Name: d.cfg.HostName, Underlay: d.underlay.current(), Port: d.cfg.Port},
 		Store:    d.store.Status(ctx),
-		Steering: SteeringStatus{Mode: d.cfg.Steering, Shortcut: d.cfg.Shortcut, Split: d.cfg.Split},
+		Steering: d.steeringStatus(ctx),
 		Networks: []NetworkStatus{},
 		Peers:    d.view.peers(d.host),
 		Degraded: d.trouble.list(),
@@ -92,6 +85,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	if s.Store.Error != "" {
 		s.Degraded = append(s.Degraded, Degraded{What: "store", Why: s.Store.Error})
 	}
+	s.Degraded = append(s.Degraded, s.Steering.problems()...)
 	if s.Peers == nil {
 		s.Peers = []PeerStatus{}
 	}
@@ -103,7 +97,8 @@ func (d *Driver) networkStatus(m store.Member, s scene) NetworkStatus {
 	n := NetworkStatus{
 		Name: s.network.Name, DockerID: m.DockerID, VNI: s.network.VNI, MTU: s.network.MTU,
 		Subnets: s.network.Subnets, Internal: s.network.Internal,
-		Bridge: datapath.BridgeDevice(vni), VXLAN: datapath.VXLANDevice(vni),
+		Steering: string(d.reconciler.modes.of(s.network.Name)),
+		Bridge:   datapath.BridgeDevice(vni), VXLAN: datapath.VXLANDevice(vni),
 		Endpoints: []EndpointStatus{},
 	}
 	for id := range s.members {
@@ -130,8 +125,8 @@ const StatusPath = "/v1/status"
 func NewAPI(d *Driver) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+StatusPath, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(d.Status(r.Context())) // fails only when the client is gone
+		answer(w, d.Status(r.Context()))
 	})
+	mux.HandleFunc("PUT "+SteeringPath, d.putSteering)
 	return mux
 }

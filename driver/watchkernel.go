@@ -42,9 +42,12 @@ func (k kernelEvents) LinkGone(name string) {
 		}
 	}
 	if start, ok := datapath.EndpointOfDevice(name); ok {
-		for _, network := range k.r.view.networksOf(k.r.host, start) {
-			k.r.markDirty(network)
+		for _, e := range k.r.view.endpointsOf(k.r.host, start) {
+			k.r.markDirty(e.network)
 		}
+	}
+	if start, ok := datapath.EndpointOfContainerDevice(name); ok {
+		k.r.markMoved(k.r.view.endpointsOf(k.r.host, start)...)
 	}
 }
 

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"falcon/driver"
+)
+
+// experimentTimeout bounds what happens between a key and its effect on the screen.
+const experimentTimeout = 2 * time.Second
+
+// topExperiment is the mode that this top tries on the daemon.
+type topExperiment struct {
+	runDir string
+	mine   string // empty: none was begun here
+}
+
+// try begins an experiment; an empty mode ends whichever there is.
+func (e *topExperiment) try(ctx context.Context, mode string) (driver.SteeringStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, experimentTimeout)
+	defer cancel()
+	var s driver.SteeringStatus
+	body, err := json.Marshal(driver.SteeringRequest{Mode: &mode})
+	if err != nil {
+		return s, err
+	}
+	raw, err := callAPI(ctx, e.runDir, http.MethodPut, driver.SteeringPath, body)
+	if err != nil {
+		return s, err
+	}
+	e.mine = mode
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return s, fmt.Errorf("read the daemon's answer: %w: are both of one version?", err)
+	}
+	return s, nil
+}
+
+// end takes back what was begun here and still goes on, and says so. It works when ctx has ended.
+func (e *topExperiment) end(ctx context.Context) (string, error) {
+	if e.mine == "" {
+		return "", nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	mode := e.mine
+	_, now, err := fetchStatus(ctx, e.runDir)
+	if err == nil && now.Steering.Experiment != mode {
+		return "", nil // ended by somebody else, or with the daemon
+	}
+	s, err := e.try(ctx, "")
+	if err != nil {
+		return "", fmt.Errorf("end experiment %s: %w: it goes on until the daemon restarts, or `falcon top` and r", mode, err)
+	}
+	return fmt.Sprintf("the experiment (%s) is over: steering is as configured (%s)", mode, s.Mode), nil
+}

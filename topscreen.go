@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+)
+
+// topScreen is the live view.
+type topScreen struct {
+	top
+	experiment topExperiment
+	view       topView
+	terminal   *terminal
+}
+
+// topAnswer is a sample, or why there is none.
+type topAnswer struct {
+	sample topSample
+	err    error
+}
+
+// controlC comes as a key, as the terminal is set.
+const controlC = 3
+
+// run draws what changes until somebody quits.
+func (s *topScreen) run(ctx context.Context, in, out *os.File) (failure error) {
+	var err error
+	if s.terminal, err = openTerminal(in, out); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	answers := make(chan topAnswer)
+	ended := make(chan struct{})
+	defer func() {
+		stop()
+		failure = errors.Join(failure, s.terminal.Close())
+		<-ended
+	}()
+	go func() {
+		defer close(ended)
+		defer s.terminal.guard()
+		s.poll(ctx, answers)
+	}()
+	for {
+		s.draw()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.terminal.resized:
+		case a := <-answers:
+			s.take(a)
+		case key, ok := <-s.terminal.keys:
+			if !ok || key == 'q' || key == controlC {
+				return nil
+			}
+			s.press(ctx, key)
+		}
+	}
+}
+
+// poll asks the daemon apart from the keys: it may be slow to answer.
+func (s *topScreen) poll(ctx context.Context, answers chan<- topAnswer) {
+	for rest(ctx, s.interval) {
+		sample, err := s.look(ctx)
+		select {
+		case answers <- topAnswer{sample, err}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take keeps what was on the screen where there is no answer.
+func (s *topScreen) take(a topAnswer) {
+	if a.err != nil {
+		s.view.note = a.err.Error()
+		return
+	}
+	s.view.before, s.view.after, s.view.note = s.view.after, a.sample, ""
+}
+
+// press does what a key stands for.
+func (s *topScreen) press(ctx context.Context, key byte) {
+	mode, ok := map[byte]string{'o': "off", 's': "static", 'd': "dynamic", 'r': ""}[key]
+	if !ok {
+		return
+	}
+	steering, err := s.experiment.try(ctx, mode)
+	if err != nil {
+		s.view.note = err.Error()
+		return
+	}
+	s.view.after.status.Steering.Experiment = steering.Experiment
+}
+
+// draw shows the view. A terminal that does not take it is about to be gone, which its keyboard tells.
+func (s *topScreen) draw() {
+	s.view.width, s.view.height = s.terminal.size()
+	_ = s.terminal.show(s.view.lines())
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"falcon/datapath"
+	"falcon/driver"
+)
+
+// busyHost is two samples of a host, a second apart, with so many CPUs: the first receives, the second has the container.
+func busyHost(cpus int) (before, after topSample) {
+	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	status := func(n uint64) driver.Status {
+		s := driver.Status{Host: driver.HostStatus{Name: "node1"}}
+		s.Steering = driver.SteeringStatus{Mode: "dynamic", Shortcut: "off", Split: "off"}
+		s.Steering.Kernel = datapath.SteeringStatus{CPUs: fmt.Sprintf("0-%d", cpus-1), Hooks: "tcx",
+			Reason: "spreading: a core that receives is full and others have room"}
+		for cpu := range cpus {
+			s.Steering.Kernel.Cores = append(s.Steering.Kernel.Cores, datapath.CoreStatus{CPU: cpu, Steerable: true})
+		}
+		cores := s.Steering.Kernel.Cores
+		cores[0].Busy, cores[0].Softirq, cores[0].Drops = 0.97, 0.91, 7*n
+		cores[0].NIC = datapath.StageCounts{Packets: 312400 * n, Bytes: 31240000 * n, Skbs: 312400 * n, Hops: 250000 * n, Inline: 62400 * n}
+		cores[0].VXLAN = datapath.StageCounts{Packets: 62400 * n, Inline: 62400 * n}
+		cores[1].Busy, cores[1].Softirq, cores[1].Backlog = 0.55, 0.5, 120
+		cores[1].VXLAN = datapath.StageCounts{Packets: 250000 * n, Inline: 250000 * n, Migrations: 3 * n, Held: 41 * n}
+		cores[1].Container = datapath.StageCounts{Packets: 250000 * n}
+		s.Steering.Flows = []driver.FlowPlace{
+			{Network: "web", Address: netip.MustParseAddr("10.72.0.2"), Protocol: "udp", Port: 5201, Packets: 250000, Bytes: 25e6, VXLAN: 1, Container: 1},
+			{VNI: 77, MAC: "02:42:0a:48:00:03", Protocol: "icmp", Packets: 900, Bytes: 9e4},
+			{Network: "web", Address: netip.MustParseAddr("fd72::2"), Protocol: "tcp", Port: 443, Packets: 100, Bytes: 1e4, VXLAN: 1},
+		}
+		return s
+	}
+	return topSample{at, status(1)}, topSample{at.Add(2 * time.Second), status(3)}
+}
+
+func viewOf(cpus, width, height int) topView {
+	before, after := busyHost(cpus)
+	return topView{before: before, after: after, width: width, height: height, keys: true}
+}
+
+func TestTopFitsTheWindow(t *testing.T) {
+	for _, cpus := range []int{2, 8, 128} {
+		for _, size := range [][2]int{{80, 24}, {40, 24}, {200, 60}, {80, 10}, {20, 5}, {1, 1}} {
+			lines := viewOf(cpus, size[0], size[1]).lines()
+			if len(lines) > size[1] {
+				t.Errorf("%d CPUs, %v: %d lines:\n%s", cpus, size, len(lines), strings.Join(lines, "\n"))
+			}
+			for _, line := range lines {
+				if n := utf8.RuneCountInString(line); n > size[0] {
+					t.Errorf("%d CPUs, %v: %d columns: %s", cpus, size, n, line)
+				}
+			}
+		}
+	}
+}
+
+func TestTopSaysWhatMatters(t *testing.T) {
+	always := []string{"node1", "dynamic", "spreading", "312.4", "62.4", "250.0", "97%", "10.72.0.2:5201/udp", "q quit"}
+	for _, c := range []struct {
+		width int
+		with  []string
+		less  []string
+	}{
+		{40, []string{"0>1>1"}, []string{"|||", "drops/s", "missed"}},
+		{80, []string{"|||", "hops/s", "migr/s", "250k", "drops/s", "queue", "held/s", "web", "cpu0 > cpu1 > cpu1", "02:42:0a:48:00:03/icmp", "VNI 77",
+			"[fd72::2]:443/tcp", "cpu0 > cpu1 > cpu0", "total", "hooks tcx"}, []string{"missed", "stale", "2nd", "\x1b"}},
+		{200, []string{"shortcut off", "split off", "CPUs 0-1", "inline/s", "200.0"}, nil},
+	} {
+		text := strings.Join(viewOf(2, c.width, 30).lines(), "\n")
+		for _, part := range append(c.with, always...) {
+			if !strings.Contains(text, part) {
+				t.Errorf("width %d: no %q in\n%s", c.width, part, text)
+			}
+		}
+		for _, part := range c.less {
+			if strings.Contains(text, part) {
+				t.Errorf("width %d: %q in\n%s", c.width, part, text)
+			}
+		}
+	}
+}
+
+// On many CPUs the busy ones are shown, in order, and the sum is of all.
+func TestTopShowsTheBusiestOfManyCPUs(t *testing.T) {
+	text := strings.Join(viewOf(128, 80, 24).lines(), "\n")
+	for _, part := range []string{"\n0 ", "\n1 ", "all 128", "10.72.0.2:5201/udp"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+}
+
+func TestTopTellsWhatIsUnusual(t *testing.T) {
+	v := viewOf(2, 80, 24)
+	s := &v.after.status
+	s.Networks = []driver.NetworkStatus{{Steering: "static"}, {Steering: "dynamic"}}
+	if got := strings.Join(v.lines(), "\n"); !strings.Contains(got, "dynamic (1 of 2 networks differ)") {
+		t.Error(got)
+	}
+	s.Steering.Experiment = "off"
+	s.Degraded = []driver.Degraded{{What: "store", Why: "slow"}, {What: "steering: balancer", Why: "stopped"}, {What: "steering: x", Why: "y"}}
+	got := strings.Join(v.lines(), "\n")
+	for _, part := range []string{"off (EXPERIMENT, configured: dynamic)", "DEGRADED steering: balancer: stopped", "and 1 more"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("no %q in\n%s", part, got)
+		}
+	}
+	s.Steering.Kernel = datapath.SteeringStatus{Reason: "no network is steered"}
+	if got := strings.Join(v.lines(), "\n"); !strings.Contains(got, "no network is steered\n") || strings.Contains(got, "kpps") {
+		t.Error(got)
+	}
+}
+
+// Counters that began anew, and CPUs that have just come, have no rates.
+func TestRatesBetweenSamples(t *testing.T) {
+	before, after := busyHost(2)
+	for name, c := range map[string]struct{ before, after topSample }{
+		"counters went back": {after, topSample{after.at.Add(time.Second), before.status}},
+		"a CPU has come":     {topSample{at: before.at}, after},
+		"no time has passed": {after, after},
+	} {
+		for _, core := range ratesBetween(c.before, c.after) {
+			if core.all() != (rates{}) || core.drops != 0 {
+				t.Errorf("%s: %+v", name, core)
+			}
+		}
+	}
+	if got := ratesBetween(before, after)[0]; got.stages[stageNIC].packets != 312400 || got.drops != 7 {
+		t.Errorf("%+v", got)
+	}
+}
