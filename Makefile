@@ -8,7 +8,7 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build deps demo bench bench-publish test test-unit test-lab lint generate check-generated fuzz clean
+.PHONY: build deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
@@ -25,13 +25,16 @@ bench: deps build ## what it costs, in out/bench; QUICK=1 for a short run, EXPER
 bench-publish: ## docs/bench from the full run in out/bench; needs librsvg2-bin
 	$(GO) run ./tests/bench/publish
 
-test: deps build test-unit test-lab ## everything
+test: deps build test-unit test-lab ## everything but the kernel matrix (test-kernels)
 
 test-unit: ## all that needs no engine: pure code, etcd, kernel objects in namespaces
 	CI=true $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 
 test-lab: build ## real engines in the lab
-	CI=true $(GO) test -count=1 -timeout 40m -p 1 ./tests/...
+	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
+
+test-kernels: ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated; out/kernels keeps the kernels
+	CI=true $(GO) test -count=1 -timeout 20m ./tests/kernels
 
 FUZZTIME ?= 10s
 fuzz: ## every fuzz test for FUZZTIME

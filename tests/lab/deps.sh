@@ -29,6 +29,7 @@ needs=(
 	wrk wrk
 	nginx nginx-light
 	memcached memcached
+	qemu-system-x86_64 qemu-system-x86 # the kernel matrix; apt downloads its kernels, and none is installed
 	make make
 	git git
 	/etc/ssl/certs/ca-certificates.crt ca-certificates # go fetches modules
