@@ -12,6 +12,7 @@ import (
 var programs = []string{
 	"sh", // busybox's prefers its own ip to the real one
 	"ip", "bridge", "tc", "ethtool", "ping", "sysctl", "taskset", "tcpdump", "nft",
+	"mount", "umount", "nsenter", // know more options than busybox's
 	"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy",
 }
 
