@@ -18,7 +18,7 @@ var releases = []release{
 
 // pattern selects the tests of package datapath: those of its programs and of steering, and those of what packets meet or
 // the kernel's tables show that may be otherwise on another kernel. What more there is takes long, or needs no kernel.
-const pattern = "Steer|RPS|Sysfs|ThisMachine|Guard|Probe|Overlay|FullMTU|Known|Forward|Legacy|Watch|Moves|Sync|Changed"
+const pattern = "Steer|RPS|Sysfs|ThisMachine|Guard|Probe|Overlay|FullMTU|Forward|Legacy|Watch|Moves|Sync|Changed"
 
 // unfit are tests among them that want each of a thousand packets to arrive, and no other to come by meanwhile: an emulated
 // machine is too slow for their rate, and each second of theirs is long enough for its own router solicitations.
