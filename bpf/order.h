@@ -22,15 +22,33 @@
 
 #include "steer.h"
 
-/* retired tells whether a packet's way is over. What was given to a container's stack is worked on until the poll ends. */
+#define ARRIVAL_MASK(bits) ((1ULL << (bits)) - 1)
+
+/* arrive keeps the number of a packet that the container's stack is being given. */
+static __always_inline void arrive(struct arrival *a, __u32 number, const struct core_counts *here)
+{
+	__u64 cpu = bpf_get_smp_processor_id() & ARRIVAL_MASK(ARRIVAL_CPU_BITS), poll = here->polls;
+
+	*(volatile __u64 *)&a->last = (number & ARRIVAL_MASK(ARRIVAL_NUMBER_BITS)) | cpu << ARRIVAL_NUMBER_BITS |
+				      poll << (ARRIVAL_NUMBER_BITS + ARRIVAL_CPU_BITS);
+}
+
+/*
+ * retired tells whether a packet's way is over: what was given to a container's stack is worked on until the poll ends. A count
+ * of polls that is read too old says no.
+ */
 static __always_inline bool retired(struct arrival *a, __u32 number)
 {
+	__u64 last = *(volatile __u64 *)&a->last, over;
 	struct core_counts *c;
 
-	if (!same(*(volatile __u32 *)&a->retired, number))
+	if (!same(last, number))
 		return false;
-	c = counts_of(a->cpu);
-	return c && *(volatile __u64 *)&c->polls != a->poll;
+	c = counts_of(last >> ARRIVAL_NUMBER_BITS & ARRIVAL_MASK(ARRIVAL_CPU_BITS));
+	if (!c)
+		return false;
+	over = (*(volatile __u64 *)&c->polls - (last >> (ARRIVAL_NUMBER_BITS + ARRIVAL_CPU_BITS))) & ARRIVAL_MASK(ARRIVAL_POLL_BITS);
+	return over > 0 && over < 1ULL << (ARRIVAL_POLL_BITS - 1);
 }
 
 /* reset is for a bucket that has nothing under way. */
@@ -110,10 +128,8 @@ static __always_inline __u32 settle_container(struct flow *f, struct passage *p,
 		n->held++;
 		return p->container;
 	}
-	if (p->container != SLOT_INLINE) {
-		p->migrations++;
+	if (p->container != SLOT_INLINE)
 		n->migrations++;
-	}
 	p->container = slot;
 	return slot;
 }

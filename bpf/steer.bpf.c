@@ -40,7 +40,6 @@ int falcon_nic(struct __sk_buff *skb)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), zero = 0, bucket, slot;
 	struct control *control = bpf_map_lookup_elem(&controls, &zero);
-	__u64 now = bpf_ktime_get_coarse_ns();
 	struct core_counts *here;
 	struct network *network;
 	struct stage_counts *n;
@@ -49,6 +48,7 @@ int falcon_nic(struct __sk_buff *skb)
 	struct arrival *arrival;
 	enum parsed result;
 	struct flow *f;
+	__u64 now;
 
 	if (!control)
 		return TC_ACT_UNSPEC;
@@ -72,6 +72,7 @@ int falcon_nic(struct __sk_buff *skb)
 		stay(skb, n);
 		return TC_ACT_UNSPEC;
 	}
+	now = bpf_ktime_get_coarse_ns();
 	f->want = wanted(control, bucket, network->mode, now, n);
 	slot = settle_vxlan(f, passage, arrival, now, n);
 	note(f, skb, &p, now);
@@ -152,14 +153,8 @@ int falcon_arrival(struct __sk_buff *skb)
 	if (!here)
 		return TC_ACT_UNSPEC;
 	account(&here->container, skb);
-	if ((skb->tc_index & TAG_FLAG) && a) {
-		a->skbs++;
-		if (aimed(skb, &number)) {
-			a->cpu = bpf_get_smp_processor_id();
-			a->poll = here->polls;
-			*(volatile __u32 *)&a->retired = number + packets_of(skb) - 1;
-		}
-	}
+	if ((skb->tc_index & TAG_FLAG) && a && aimed(skb, &number))
+		arrive(a, number + packets_of(skb) - 1, here);
 	bpf_set_hash_invalid(skb);
 	skb->tc_index = 0;
 	return TC_ACT_UNSPEC;

@@ -81,18 +81,19 @@ struct passage {
 	__u32 relay;     /* the slot that packets are handed on to, before their stage begins; SLOT_INLINE: they are not */
 	__u32 relayed;   /* the number of the last packet that was */
 	__u64 held;
-	__u64 migrations; /* of the container's stage */
-	__u64 reserved[3];
+	__u64 reserved[4];
 } __attribute__((aligned(64)));
 
 /* And at the container's device. */
 struct arrival {
-	__u32 retired; /* the number of the last packet that the container's stack was given */
-	__u32 cpu;     /* by which core */
-	__u64 poll;    /* in which of its polls: when that is over, so is the packet's way */
-	__u64 skbs;
-	__u64 reserved[5];
+	__u64 last; /* the last packet that the container's stack was given: see ARRIVAL_* */
+	__u64 reserved[7];
 } __attribute__((aligned(64)));
+
+/* One word, so that whoever reads it on another core has all of one packet: its number, the CPU, and the CPU's poll. */
+#define ARRIVAL_NUMBER_BITS 20
+#define ARRIVAL_CPU_BITS    14
+#define ARRIVAL_POLL_BITS   30
 
 #define NUMBERS HASH_SPAN
 

@@ -64,9 +64,6 @@ func Open(c Config) (*Datapath, error) {
 		return nil, errors.Join(err, d.closeNetns())
 	}
 	d.rt = rt
-	d.steer.mu.Lock()
-	defer d.steer.mu.Unlock()
-	d.noteSteering("what an earlier run has left", d.adoptSteering())
 	return d, nil
 }
 

@@ -92,6 +92,7 @@ func (d *Datapath) announceLocal(ctx context.Context, bridge, port int, e Endpoi
 // RemoveEndpoint deletes an endpoint's veth and what the bridge knows of it. The neighbour entries go first: the
 // veth carries the MAC that they are found by, so a removal that was cut off can be repeated.
 func (d *Datapath) RemoveEndpoint(ctx context.Context, id string) error {
+	defer d.forgetEndpoint(id)
 	host, err := d.rt.linkByName(ctx, hostDevice(id))
 	switch {
 	case errors.Is(err, errNoLink):

@@ -7,8 +7,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // guard keeps the overlay out of the host's own network stack: bpf/guard.bpf.c, at tc ingress of each bridge.
@@ -19,12 +17,8 @@ type guard struct {
 	tag  string
 }
 
-// What `tc filter show dev fbr-<vni> ingress` shows.
-const (
-	guardName     = "falcon_guard"
-	guardPriority = 1
-	guardHandle   = 1
-)
+// guardName is what `tc filter show dev fbr-<vni> ingress` shows.
+const guardName = "falcon_guard"
 
 // load gives the program and its tag, which is a digest of its instructions. It is loaded once.
 func (g *guard) load() (*ebpf.Program, string, error) {
@@ -65,43 +59,16 @@ func (d *Datapath) ensureGuard(ctx context.Context, br link) (outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return kept, err
 	}
-	ok, err := d.guarded(ctx, br, tag)
-	if ok || err != nil {
-		return kept, err
-	}
-	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: br.index, Parent: netlink.HANDLE_CLSACT, Handle: netlink.MakeHandle(0xffff, 0)}}
-	if err := d.rt.QdiscAdd(clsact); err != nil && !errors.Is(err, unix.EEXIST) {
-		return kept, fmt.Errorf("guard bridge %s: add clsact qdisc: %w", br.name, err)
-	}
-	err = d.rt.FilterReplace(&netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: br.index, Parent: netlink.HANDLE_MIN_INGRESS,
-			Handle: guardHandle, Priority: guardPriority, Protocol: unix.ETH_P_ALL},
-		Fd: prog.FD(), Name: guardName, DirectAction: true,
-	})
-	if err != nil {
-		return kept, fmt.Errorf("guard bridge %s: attach program: %w", br.name, err)
-	}
-	return repaired, nil
-}
-
-// guarded tells whether this very program is attached.
-func (d *Datapath) guarded(ctx context.Context, br link, tag string) (bool, error) {
-	filters, err := uninterrupted(ctx, func() ([]netlink.Filter, error) {
-		return d.rt.FilterList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: br.index}}, netlink.HANDLE_MIN_INGRESS)
-	})
-	// Without a clsact qdisc there is no list, and the kernel says so in one way or the other.
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("guard bridge %s: list filters: %w", br.name, err)
-	}
-	for _, f := range filters {
-		b, ok := f.(*netlink.BpfFilter)
-		if ok && b.Name == guardName && b.Tag == tag && b.Priority == guardPriority && b.DirectAction {
-			return true, nil
+	// By its tag, not by its number: an earlier run's is as good.
+	at := hook{device: br.index}
+	found, err := d.rt.findTC(ctx, at, guardName)
+	if err == nil && (found == nil || found.Tag != tag) {
+		if err = d.rt.putTC(at, prog, guardName); err == nil {
+			return repaired, nil
 		}
 	}
-	return false, nil
+	if err != nil {
+		return kept, fmt.Errorf("guard bridge %s: %w", br.name, err)
+	}
+	return kept, nil
 }

@@ -7,8 +7,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // A container must find no way to the host: not by ARP for an address of the host, nor by sending to the
@@ -88,11 +86,7 @@ func TestGuardIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	err = h.rt.FilterReplace(&netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: br.index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: guardHandle,
-			Priority: guardPriority, Protocol: unix.ETH_P_ALL},
-		Fd: old.FD(), Name: guardName, DirectAction: true,
-	})
+	err = h.rt.putTC(hook{device: br.index}, old, guardName)
 	if err != nil {
 		t.Fatal(err)
 	}

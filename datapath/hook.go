@@ -43,7 +43,7 @@ func (h hook) attachType() ebpf.AttachType {
 // The kernel waits for an RCU grace period, some 10 ms, with the RTNL lock held (tcx_entry_sync): good for the NIC and for a
 // network's device, too slow for each container's.
 func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
-	old, id, err := h.findTCX(p, name)
+	old, id, err := h.findTCX(name)
 	if err != nil {
 		return kept, err
 	}
@@ -67,7 +67,7 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 }
 
 // findTCX finds the program of ours with a name that is attached; nil if there is none.
-func (h hook) findTCX(_ *ebpf.Program, name string) (*ebpf.Program, ebpf.ProgramID, error) {
+func (h hook) findTCX(name string) (*ebpf.Program, ebpf.ProgramID, error) {
 	attached, err := ebpflink.QueryPrograms(ebpflink.QueryOptions{Target: h.device, Attach: h.attachType()})
 	if err != nil {
 		return nil, 0, fmt.Errorf("list programs of device number %d: %w", h.device, err)
@@ -92,7 +92,7 @@ func (h hook) findTCX(_ *ebpf.Program, name string) (*ebpf.Program, ebpf.Program
 
 // detachTCX takes our program off a hook; none there is no error.
 func (h hook) detachTCX(name string) error {
-	old, _, err := h.findTCX(nil, name)
+	old, _, err := h.findTCX(name)
 	if err != nil || old == nil {
 		return err
 	}
@@ -125,15 +125,20 @@ func (r *rtnl) attachTC(ctx context.Context, h hook, p *ebpf.Program, name strin
 	if found != nil && found.Id == int(id) {
 		return kept, nil
 	}
+	return repaired, r.putTC(h, p, name)
+}
+
+// putTC attaches a program, in the place of another version of it.
+func (r *rtnl) putTC(h hook, p *ebpf.Program, name string) error {
 	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: h.device, Parent: netlink.HANDLE_CLSACT, Handle: netlink.MakeHandle(0xffff, 0)}}
 	if err := r.QdiscAdd(clsact); err != nil && !errors.Is(err, unix.EEXIST) {
-		return kept, fmt.Errorf("attach %s: add clsact qdisc to device number %d: %w", name, h.device, err)
+		return fmt.Errorf("attach %s: add clsact qdisc to device number %d: %w", name, h.device, err)
 	}
 	if err := r.FilterReplace(h.filter(p.FD(), name)); err != nil {
-		return kept, fmt.Errorf("attach %s to device number %d: %w", name, h.device, err)
+		return fmt.Errorf("attach %s to device number %d: %w", name, h.device, err)
 	}
-	return repaired, nil
+	return nil
 }
 
 func (h hook) filter(fd int, name string) *netlink.BpfFilter {

@@ -100,6 +100,7 @@ func (d *Datapath) RemoveNetwork(ctx context.Context, vni VNI) error {
 		}
 		errs = append(errs, err)
 	}
+	d.unsteerRemoved(ctx, vni)
 	return errors.Join(errs...)
 }
 

@@ -21,7 +21,22 @@ const tunnelFeature = "tx-udp_tnl-csum-segmentation"
 // Offloads asks the driver of a device.
 func (d *Datapath) Offloads(ctx context.Context, device string) (Offloads, error) {
 	var o Offloads
-	err := d.inHost(ctx, func() error {
+	err := d.withFeatures(ctx, device, func(_ *ethtool.Ethtool, has map[string]bool) error {
+		for _, name := range checksumFeatures {
+			o.Checksum = o.Checksum || has[name]
+		}
+		o.Segmentation = has[tunnelFeature]
+		return nil
+	})
+	if err != nil {
+		return o, fmt.Errorf("read offloads of %s: %w", device, err)
+	}
+	return o, nil
+}
+
+// withFeatures calls f with what a device of the host knows and has on.
+func (d *Datapath) withFeatures(ctx context.Context, device string, f func(*ethtool.Ethtool, map[string]bool) error) error {
+	return d.inHost(ctx, func() error {
 		e, err := ethtool.NewEthtool()
 		if err != nil {
 			return err
@@ -31,16 +46,8 @@ func (d *Datapath) Offloads(ctx context.Context, device string) (Offloads, error
 		if err != nil {
 			return err
 		}
-		for _, name := range checksumFeatures {
-			o.Checksum = o.Checksum || features[name]
-		}
-		o.Segmentation = features[tunnelFeature]
-		return nil
+		return f(e, features)
 	})
-	if err != nil {
-		return o, fmt.Errorf("read offloads of %s: %w", device, err)
-	}
-	return o, nil
 }
 
 // chainFeature makes GRO chain UDP datagrams of one size and flow (kernel 5.6).
@@ -50,17 +57,8 @@ const chainFeature = "rx-gro-list"
 // netfilter and veth, and from core to core, as one packet, and is taken apart at the socket, unchanged. This is what makes
 // a hop cheap. A kernel that cannot do it is no error.
 func (d *Datapath) setMerging(ctx context.Context, device string, on bool) error {
-	err := d.inHost(ctx, func() error {
-		e, err := ethtool.NewEthtool()
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		features, err := e.Features(device)
-		if err != nil {
-			return err
-		}
-		if have, known := features[chainFeature]; !known || have == on {
+	err := d.withFeatures(ctx, device, func(e *ethtool.Ethtool, has map[string]bool) error {
+		if have, known := has[chainFeature]; !known || have == on {
 			return nil
 		}
 		return e.Change(device, map[string]bool{chainFeature: on})

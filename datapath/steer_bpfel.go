@@ -15,11 +15,8 @@ import (
 
 type steerArrival struct {
 	_        structs.HostLayout
-	Retired  uint32
-	Cpu      uint32
-	Poll     uint64
-	Skbs     uint64
-	Reserved [5]uint64
+	Last     uint64
+	Reserved [7]uint64
 }
 
 type steerControl struct {
@@ -76,15 +73,14 @@ type steerNetwork struct {
 }
 
 type steerPassage struct {
-	_          structs.HostLayout
-	Skbs       uint64
-	Passed     uint32
-	Container  uint32
-	Relay      uint32
-	Relayed    uint32
-	Held       uint64
-	Migrations uint64
-	Reserved   [3]uint64
+	_         structs.HostLayout
+	Skbs      uint64
+	Passed    uint32
+	Container uint32
+	Relay     uint32
+	Relayed   uint32
+	Held      uint64
+	Reserved  [4]uint64
 }
 
 type steerPlan struct {

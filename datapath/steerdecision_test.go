@@ -169,11 +169,16 @@ func (b *steerBench) arrange(t testing.TB, d decision, bucket int) {
 // retire notes the last packet that this core has given to a container, before this poll or in it.
 func (b *steerBench) retire(bucket int, number uint32, polling bool) {
 	b.here().Polls = benchPoll
-	a := steerArrival{Retired: number, Cpu: uint32(b.cpu), Poll: benchPoll - 1}
+	poll := uint64(benchPoll - 1)
 	if polling {
-		a.Poll = benchPoll
+		poll = benchPoll
 	}
-	b.arrivals.values[bucket] = a
+	b.arrivals.values[bucket] = arrivalOf(number, b.cpu, poll)
+}
+
+// arrivalOf is what falcon_arrival keeps of a packet (ARRIVAL_* in types.h).
+func arrivalOf(number uint32, cpu int, poll uint64) steerArrival {
+	return steerArrival{Last: uint64(number&(1<<20-1)) | uint64(cpu)<<20 | poll<<34}
 }
 
 func (b *steerBench) checkDecision(t *testing.T, d decision, bucket int, number uint32) {

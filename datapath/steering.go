@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -190,6 +191,18 @@ func (s *steering) dropNetwork(vni VNI) error {
 	return nil
 }
 
+// reline gives other CPUs slots. Packets come back first to where they come in, and what was known of slots is forgotten: a rank
+// among one set of CPUs is nothing in another.
+func (s *steering) reline(ctx context.Context, cpus CPUSet) {
+	s.recall(ctx)
+	for i := range s.flows.values {
+		atomic.StoreUint32(&s.flows.values[i].Vxlan, slotInline)
+		atomic.StoreUint32(&s.passages.values[i].Container, slotInline)
+		atomic.StoreUint32(&s.passages.values[i].Relay, slotInline)
+	}
+	s.lineUp(slices.Collect(cpus.All()))
+}
+
 // lineUp gives CPUs slots in the order of their numbers, as RPS ranks them. Nothing may be steered meanwhile.
 func (s *steering) lineUp(cpus []int) {
 	for i := range s.slots.values {
@@ -208,8 +221,9 @@ func hashOf(slot, n int) uint32 {
 
 // From types.h, which has them as macros.
 const (
-	slotInline = 0x3fff
-	slotSecond = 0x4000
+	slotInline      = 0x3fff
+	slotSecond      = 0x4000
+	placementInline = slotInline<<16 | slotInline
 )
 
 // publish switches to the table that fill writes, whole: until then the programs follow the other one.
@@ -236,6 +250,16 @@ func (s *steering) linedUp() CPUSet {
 		}
 	}
 	return NewCPUSet(cpus...)
+}
+
+// recall brings the flows of all networks back to the cores where they come in.
+func (s *steering) recall(ctx context.Context) {
+	s.publish(func(table []steerPlan) {
+		for i := range table {
+			table[i].Placement = [...]uint32{placementInline, placementInline}
+		}
+	})
+	s.drain(ctx)
 }
 
 // drainPatience bounds the wait for flows to come back. Under a load that never leaves a queue empty some do not; their packets

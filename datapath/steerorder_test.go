@@ -95,7 +95,7 @@ func (p *pipeline) migrations() (done, held uint64) {
 func (p *pipeline) shuffle() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	slots := uint32(p.b.steer.line.Len())
+	slots := uint32(p.b.steer.line.all.Len())
 	random := rand.New(rand.NewPCG(1, 2))
 	slot := func() uint32 {
 		if n := random.Uint32N(slots + 1); n < slots {

@@ -13,7 +13,7 @@ func TestSteerPlacesStages(t *testing.T) {
 	stop := p.keepFresh()
 	defer stop()
 	g, r := p.generator(1), p.reader(1)
-	for _, place := range placements(p.b.steer.line.Len()) {
+	for _, place := range placements(p.b.steer.line.all.Len()) {
 		t.Run(fmt.Sprintf("vxlan %s container %s", slotName(place&slotInline), slotName(place>>16)), func(t *testing.T) {
 			time.Sleep(2 * quietAfter) // so that the first packet may go another way than the last
 			p.place(place)

@@ -48,6 +48,7 @@ type StageCounts struct {
 	Migrations    uint64 `json:"migrations"`     // flows that went to other cores
 	Held          uint64 `json:"held"`           // skbs whose flow was to migrate and could not yet, for the sake of order
 	Stale         uint64 `json:"stale"`          // skbs that stayed because the balancer was silent
+	Relays        uint64 `json:"relays"`         // skbs handed on, before the stage began, to the core where their flow is to go
 	Missed        uint64 `json:"missed"`         // skbs that belong to no flow: fragments of outer packets, groups, not IP
 }
 
@@ -74,7 +75,7 @@ func stageCounts(c *steerStageCounts) StageCounts {
 		Packets: atomic.LoadUint64(&c.Packets), Bytes: atomic.LoadUint64(&c.Bytes), Skbs: atomic.LoadUint64(&c.Skbs),
 		Hops: atomic.LoadUint64(&c.Hops), Inline: atomic.LoadUint64(&c.Inlined), SecondChoices: atomic.LoadUint64(&c.Second),
 		Migrations: atomic.LoadUint64(&c.Migrations), Held: atomic.LoadUint64(&c.Held), Stale: atomic.LoadUint64(&c.Stale),
-		Missed: atomic.LoadUint64(&c.Missed),
+		Missed: atomic.LoadUint64(&c.Missed), Relays: atomic.LoadUint64(&c.Relays),
 	}
 }
 
@@ -95,7 +96,7 @@ func (d *Datapath) SteeringStatus(context.Context) SteeringStatus {
 	if s.programs == nil {
 		return status
 	}
-	status.CPUs, status.Hooks, status.Interval = s.line.String(), "clsact", balanceInterval
+	status.CPUs, status.Hooks, status.Interval = s.line.chosen.String(), "clsact", balanceInterval
 	if s.programs.tcx {
 		status.Hooks = "tcx"
 	}
@@ -123,14 +124,14 @@ func (b *balancer) coreStatus() []CoreStatus {
 func (b *balancer) flowStatus() []FlowStatus {
 	list := make([]FlowStatus, 0, len(b.input.Flows))
 	for _, in := range b.input.Flows {
-		bucket := b.owner[in.Bucket]
+		bucket := b.numbers.owner[in.Bucket]
 		f := &b.programs.flows.values[bucket]
 		list = append(list, FlowStatus{
 			Bucket: bucket, VNI: VNI(f.Vni), MAC: MAC(f.Mac).String(), Protocol: f.Protocol,
 			Port:    binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, f.Port)),
 			Packets: b.buckets[bucket].packets, Bytes: b.buckets[bucket].bytes,
 			NIC: b.cpu(int16(in.NIC)), VXLAN: b.cpu(in.Current.VXLAN), Container: b.cpu(in.Current.Container),
-			Held: atomic.LoadUint64(&f.Held),
+			Held: atomic.LoadUint64(&f.Held) + atomic.LoadUint64(&b.programs.passages.values[bucket].Held),
 		})
 	}
 	return list

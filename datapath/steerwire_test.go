@@ -364,7 +364,7 @@ func (w *steerWire) vxlanRows() map[string]vxlanRow {
 		return steerPassage{Skbs: 1, Passed: wireNumber, Container: container, Relay: slotInline}
 	}
 	moved, held := then(slotThird), then(slotOther)
-	moved.Migrations, held.Held = 1, 1
+	held.Held = 1
 	hop, stay := steerStageCounts{Skbs: 1, Hops: 1}, steerStageCounts{Skbs: 1, Inlined: 1}
 	second, migration, kept := hop, hop, hop
 	second.Second, migration.Migrations, kept.Held = 1, 1, 1
@@ -450,6 +450,22 @@ func TestSteerWireRelay(t *testing.T) {
 	}
 }
 
+// From the NIC's own core nothing is handed on: the NIC's program sends it elsewhere as soon as it may, and counts on there being
+// no detour.
+func TestSteerWireRelayNotFromNIC(t *testing.T) {
+	w := newSteerWire(t, 3)
+	w.test(t, w.objects.FalconVxlan)
+	w.wipe()
+	first, _ := w.bucketsOf(w.cpu)
+	bucket := first + wireBucket
+	w.flows.values[bucket] = steerFlow{Want: slotOther | slotInline<<16, Vxlan: slotHere}
+	w.passages.values[bucket] = steerPassage{Passed: wirePassed, Container: slotThird, Relay: slotInline}
+	w.send(t, someConversation().frame().bytes, 0, metadata{Tag: w.tag(bucket), Priority: wireNumber})
+	if got := w.passages.values[bucket]; got.Relay != slotInline || got.Passed != wireNumber {
+		t.Errorf("passage %+v: want it passed and not handed on", got)
+	}
+}
+
 // Before the container's device, a packet from elsewhere is given a hash that keeps it here.
 func TestSteerWireHost(t *testing.T) {
 	w := newSteerWire(t, 3)
@@ -476,15 +492,15 @@ func TestSteerWireArrival(t *testing.T) {
 	w := newSteerWire(t, 3)
 	w.test(t, w.objects.FalconArrival)
 	packet := someConversation().frame().bytes
-	arrived := steerArrival{Retired: wireNumber, Cpu: uint32(w.cpu), Poll: benchPoll, Skbs: 1}
+	arrived := arrivalOf(wireNumber, w.cpu, benchPoll)
 	tag := w.tag(wireBucket)
 	for name, c := range map[string]struct {
 		in   metadata
 		want steerArrival
 	}{
 		"with its number":       {metadata{Tag: tag, Hash: w.cores.values[slotHere].Hash + wireNumber}, arrived},
-		"at another core":       {metadata{Tag: tag, Hash: w.cores.values[slotOther].Hash + wireNumber}, steerArrival{Skbs: 1}},
-		"without a hash":        {metadata{Tag: tag}, steerArrival{Skbs: 1}},
+		"at another core":       {metadata{Tag: tag, Hash: w.cores.values[slotOther].Hash + wireNumber}, steerArrival{}},
+		"without a hash":        {metadata{Tag: tag}, steerArrival{}},
 		"untagged":              {metadata{Tag: wireBucket, Hash: w.cores.values[slotHere].Hash + wireNumber}, steerArrival{}},
 		"untagged, with a hash": {alien, steerArrival{}},
 	} {

@@ -25,6 +25,11 @@ func New(m Machine, s Settings, c Costs) (*Balancer, error) {
 	}, nil
 }
 
+// Adopt tells where a bucket's packets go already, so that they stay there until something better is found.
+func (b *Balancer) Adopt(number int, p Placement) {
+	b.now.bucket[number] = bucket{want: p}
+}
+
 // Next decides on a tick's measurement. The plan is the Balancer's own and valid until the next call.
 func (b *Balancer) Next(in Input) *Plan {
 	decide(b.config, b.now, &in, b.next, b.work, &b.plan)

@@ -1,0 +1,189 @@
+package datapath
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// traces lists what steering has left on host b: programs, masks, merging, pins.
+func (p *pipeline) traces() (found []string) {
+	t := p.b.t
+	t.Helper()
+	note := func(what string, is bool) {
+		if is {
+			found = append(found, what)
+		}
+	}
+	for device, name := range map[string]string{"u0": nameNIC, vxlanName(labVNI): nameVXLAN} {
+		note(name, p.attached(hook{device: p.b.device(device)}, name))
+	}
+	note(nameHost, strings.Contains(p.b.sh("tc filter show dev %s egress", hostDevice(p.cb.ID)), nameHost))
+	note(nameArrival, strings.Contains(p.cb.sh("tc filter show dev eth0 ingress"), nameArrival))
+	for space, device := range map[*space]string{p.b.space: vxlanName(labVNI), p.cb.space: "eth0"} {
+		mask := strings.TrimSpace(space.sh("cat /sys/class/net/%s/queues/rx-0/rps_cpus", device))
+		note("mask of "+device, strings.Trim(mask, "0,") != "")
+	}
+	note(chainFeature, strings.Contains(p.b.sh("ethtool -k %s", vxlanName(labVNI)), chainFeature+": on"))
+	_, err := os.Stat(p.b.steer.config.Pins)
+	note("pins", err == nil)
+	return found
+}
+
+// attached tells whether a program of ours is at a hook, by TCX or by clsact.
+func (p *pipeline) attached(h hook, name string) (found bool) {
+	p.b.t.Helper()
+	ctx := context.Background()
+	err := p.b.inHost(ctx, func() error {
+		if !haveTCX() {
+			filter, err := p.b.rt.findTC(ctx, h, name)
+			found = filter != nil
+			return err
+		}
+		prog, _, err := h.findTCX(name)
+		if prog != nil {
+			found, err = true, prog.Close()
+		}
+		return err
+	})
+	if err != nil {
+		p.b.t.Fatal(err)
+	}
+	return found
+}
+
+// allTraces is what there is while a network is steered.
+const allTraces = 8
+
+// Everything that steering did to the host is undone when its last network is not steered any more.
+func TestSteerIsTakenBack(t *testing.T) {
+	p := newPipeline(t, Static)
+	if got := p.traces(); len(got) != allTraces {
+		t.Fatalf("steered: %q", got)
+	}
+	// The daemon looks at a network again and again, and at its endpoints in between.
+	for range 2 {
+		p.b.ensureNetwork(p.network(Off))
+		p.b.ensureEndpoint(p.cb.Endpoint)
+	}
+	if got := p.traces(); len(got) > 0 {
+		t.Errorf("left: %q", got)
+	}
+	p.b.ensureNetwork(p.network(Dynamic))
+	p.b.ensureEndpoint(p.cb.Endpoint)
+	if got := p.traces(); len(got) != allTraces {
+		t.Errorf("steered again: %q", got)
+	}
+}
+
+// A network that is begun to be steered again while it was being ended is ended with all due care the next time.
+func TestSteerEndsAgain(t *testing.T) {
+	p := newPipeline(t, Static)
+	p.b.ensureNetwork(p.network(Off))
+	p.b.ensureNetwork(p.network(Static))
+	p.b.ensureEndpoint(p.cb.Endpoint)
+	p.b.ensureNetwork(p.network(Off))
+	if p.b.steer.programs == nil {
+		t.Fatal("programs are gone before the endpoint had its turn")
+	}
+	p.b.ensureEndpoint(p.cb.Endpoint)
+	p.b.ensureNetwork(p.network(Off))
+	if got := p.traces(); len(got) > 0 {
+		t.Errorf("left: %q", got)
+	}
+}
+
+// With the network's devices, what the programs know of it goes, and with the last network the programs.
+func TestSteerEndsWithItsNetwork(t *testing.T) {
+	p := newPipeline(t, Static)
+	ctx := context.Background()
+	for _, err := range []error{p.b.RemoveEndpoint(ctx, p.cb.ID), p.b.RemoveNetwork(ctx, labVNI)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := p.b.steer; s.programs != nil || len(s.networks)+len(s.endpoints)+len(s.problems) > 0 {
+		t.Errorf("left: %d networks, %d endpoints, problems %v", len(s.networks), len(s.endpoints), s.problems)
+	}
+	if _, err := os.Stat(p.b.steer.config.Pins); !os.IsNotExist(err) {
+		t.Errorf("pins: %v", err)
+	}
+}
+
+// A daemon that is started anew goes on with flows where they are, in order and without a loss, also when it was killed.
+func TestSteerSurvivesRestart(t *testing.T) {
+	p := newPipeline(t, Dynamic)
+	g, r := p.generator(8), p.reader(8)
+	p.b.steer.programs.publish(func(table []steerPlan) {
+		for i := range table {
+			table[i].Placement = [...]uint32{1, 1} // vxlan stage on slot 1, container stage on slot 0
+		}
+	})
+	done := make(chan orderly, 1)
+	go func() {
+		sent, got := p.send(g, r, 100_000, 2*time.Second)
+		n := got.Total()
+		done <- orderly{sent.Packets(), sent.Packets() - n.Received, n.Reordered, n.Duplicates, got.Dropped}
+	}()
+	time.Sleep(300 * time.Millisecond)
+	for range 3 {
+		next, err := Open(Config{Netns: p.b.path(), Steering: p.b.steer.config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { next.Close() })
+		next.log = p.b.log
+		old := p.b.Datapath // as if it had been killed: it does nothing any more, and its files are closed
+		p.b.Datapath = next
+		if err := old.Close(); err != nil {
+			t.Error(err)
+		}
+		p.b.ensureNetwork(p.network(Dynamic))
+		p.b.ensureEndpoint(p.cb.Endpoint)
+		ctx, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		if err := next.Balance(ctx); err != nil {
+			t.Error(err)
+		}
+		stop()
+	}
+	if o := <-done; o.lost != 0 || o.reordered != 0 || o.duplicates != 0 {
+		t.Errorf("%+v", o)
+	}
+	if problems := p.b.SteeringStatus(context.Background()).Problems; len(problems) > 0 {
+		t.Errorf("problems: %v", problems)
+	}
+}
+
+// When CPUs come and go, slots change under the flows.
+func TestSteerFollowsCPUs(t *testing.T) {
+	p := newPipeline(t, Static)
+	g, r := p.generator(8), p.reader(8)
+	stop := p.keepFresh()
+	defer stop()
+	both := p.b.steer.line
+	one := both
+	one.all = NewCPUSet(p.nic)
+	one.chosen = one.all
+	for i, line := range []lineup{one, both, one, both} {
+		s := p.b.steer
+		s.mu.Lock()
+		err := p.b.changeLine(context.Background(), line)
+		s.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		place := uint32(slotInline | slotInline<<16)
+		if line.all.Len() > 1 {
+			place = 1
+		}
+		p.place(place)
+		before := p.counts()
+		sent, got := p.send(g, r, 50_000, 200*time.Millisecond)
+		if n := got.Total(); n.Received != sent.Packets() || n.Reordered > 0 {
+			t.Errorf("change %d: sent %d, received %d, reordered %d", i, sent.Packets(), n.Received, n.Reordered)
+		}
+		p.checkStages(t, before, place, sent.Packets())
+	}
+}

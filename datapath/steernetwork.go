@@ -1,0 +1,160 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// steeredNetwork is what the programs were told of a network.
+type steeredNetwork struct {
+	mode Mode
+	// ended: its flows were brought back and its VXLAN device is as before; its endpoints had their turn when it is seen next.
+	ended bool
+}
+
+// Names of programs, as the kernel shows them.
+const (
+	nameNIC     = steerProgFalconNic
+	nameVXLAN   = steerProgFalconVxlan
+	nameHost    = steerProgFalconHost
+	nameArrival = steerProgFalconArrival
+)
+
+// steerNetwork makes a network's VXLAN device hand its packets on to other cores, or ends that.
+func (d *Datapath) steerNetwork(ctx context.Context, n Network, vx link) {
+	s := d.steer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := d.adoptSteering(ctx)
+	had, known := s.networks[n.VNI]
+	switch {
+	case err != nil:
+	case n.Steering.steered():
+		err = d.beginSteering(ctx, n, vx)
+	case known && had.ended:
+		err = d.forgetNetwork(ctx, n.VNI)
+	case known:
+		err = d.endSteering(ctx, n.VNI, vx)
+	}
+	d.noteSteering("network "+n.Name, err)
+}
+
+// beginSteering works from the wire inwards: a device gets its mask when packets come to it with a hash that we wrote.
+func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error {
+	if err := d.loadSteering(ctx); err != nil {
+		return err
+	}
+	s := d.steer
+	if want := (steeredNetwork{mode: n.Steering}); s.networks[n.VNI] != want {
+		if err := s.programs.setNetwork(n.VNI, n.Steering); err != nil {
+			return err
+		}
+		s.networks[n.VNI] = want
+		s.wake()
+	}
+	if err := d.onlyNIC(ctx, n.Device); err != nil {
+		return err
+	}
+	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN); err != nil {
+		return err
+	}
+	if err := d.setMerging(ctx, vx.name, true); err != nil {
+		return err
+	}
+	return d.setHostRPS(ctx, vx.name, s.line.all)
+}
+
+// endSteering brings a network's flows back to the cores where they come in and takes everything off its VXLAN device. The
+// programs know the network until its endpoints have had their turn too.
+func (d *Datapath) endSteering(ctx context.Context, vni VNI, vx link) error {
+	s := d.steer
+	if err := s.programs.setNetwork(vni, Off); err != nil {
+		return err
+	}
+	s.networks[vni] = steeredNetwork{mode: Off}
+	s.programs.drain(ctx)
+	err := d.setHostRPS(ctx, vx.name, CPUSet{})
+	err = errors.Join(err, d.setMerging(ctx, vx.name, false), d.detachHost(ctx, hook{device: vx.index}, nameVXLAN))
+	s.networks[vni] = steeredNetwork{mode: Off, ended: err == nil}
+	return err
+}
+
+// forgetNetwork makes the programs leave a network's packets alone.
+func (d *Datapath) forgetNetwork(ctx context.Context, vni VNI) error {
+	s := d.steer
+	if _, known := s.networks[vni]; !known {
+		return nil
+	}
+	if err := s.programs.dropNetwork(vni); err != nil {
+		return err
+	}
+	delete(s.networks, vni)
+	return d.retireSteering(ctx)
+}
+
+// unsteerRemoved is for a network whose devices are gone.
+func (d *Datapath) unsteerRemoved(ctx context.Context, vni VNI) {
+	d.steer.mu.Lock()
+	defer d.steer.mu.Unlock()
+	err := d.adoptSteering(ctx)
+	if err == nil {
+		err = d.forgetNetwork(ctx, vni)
+	}
+	d.noteSteering("removed networks", err)
+}
+
+// onlyNIC attaches the first program to the underlay's device, and takes it off any other that has it: the underlay may have
+// changed, also while nobody looked. 0 is none.
+func (d *Datapath) onlyNIC(ctx context.Context, device int) error {
+	s := d.steer
+	if device != 0 {
+		if err := d.attachHost(ctx, hook{device: device}, s.programs.objects.FalconNic, nameNIC); err != nil {
+			return err
+		}
+		if s.nic == device {
+			return nil
+		}
+	}
+	list, err := d.rt.links(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, l := range list {
+		if l.index != device {
+			errs = append(errs, d.detachHost(ctx, hook{device: l.index}, nameNIC))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	s.nic = device
+	return nil
+}
+
+// attachHost attaches to a device in the host's namespace, by TCX where the kernel has it.
+func (d *Datapath) attachHost(ctx context.Context, h hook, p *ebpf.Program, name string) error {
+	if !d.steer.programs.tcx {
+		_, err := d.rt.attachTC(ctx, h, p, name)
+		return err
+	}
+	return d.inHost(ctx, func() error {
+		_, err := h.attachTCX(p, name)
+		return err
+	})
+}
+
+// detachHost takes off what attachHost has attached. A device that is gone is no error.
+func (d *Datapath) detachHost(ctx context.Context, h hook, name string) error {
+	if !d.steer.programs.tcx {
+		return d.rt.detachTC(ctx, h, name)
+	}
+	err := d.inHost(ctx, func() error { return h.detachTCX(name) })
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
