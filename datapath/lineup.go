@@ -100,7 +100,7 @@ func (d *Datapath) changeLine(ctx context.Context, line lineup) error {
 	s := d.steer
 	s.programs.reline(ctx, line.all)
 	s.line = line
-	errs := []error{d.restartBalancer()}
+	errs := []error{s.programs.split.serve(line.all), d.restartBalancer()}
 	for vni, n := range s.networks {
 		if n.mode.steered() {
 			errs = append(errs, d.setHostRPS(ctx, vxlanName(vni), line.all))

@@ -16,6 +16,8 @@ type SteeringConfig struct {
 	CPUs string
 	// Port is the UDP port of the VXLAN devices.
 	Port uint16
+	// Split says whether the first stage of TCP flows may be split, where the balancer finds that it wins.
+	Split bool
 }
 
 // DefaultPins is in the bpffs that every distribution mounts.
@@ -111,6 +113,9 @@ func (d *Datapath) retireSteering(ctx context.Context) error {
 		return nil
 	}
 	if err := d.onlyNIC(ctx, 0); err != nil {
+		return err
+	}
+	if err := d.endSplit(ctx); err != nil {
 		return err
 	}
 	err := errors.Join(d.dropSteering(), os.RemoveAll(s.config.Pins))

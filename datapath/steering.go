@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,9 @@ const (
 type steering struct {
 	objects steerObjects
 	polls   ebpflink.Link
-	bits    int // of the number of buckets of one core
-	cpus    int // that have buckets of their own, a power of two
+	split   *splitting // nil unless the first stage may be split
+	bits    int        // of the number of buckets of one core
+	cpus    int        // that have buckets of their own, a power of two
 	tcx     bool
 
 	control  shared[steerControl]
@@ -97,18 +99,28 @@ func (s *steering) spec(possible int, port uint16) (*ebpf.CollectionSpec, error)
 	if err != nil {
 		return nil, err
 	}
-	for name, entries := range map[string]int{
-		steerMapCores: possible, steerMapSlots: possible, steerMapCounts: possible, steerMapPlans: 2 * s.buckets(),
-		steerMapFlows: s.buckets(), steerMapPassages: s.buckets(), steerMapArrivals: s.buckets(),
-		steerMapControls: 1, steerMapNetworks: int(spec.Maps[steerMapNetworks].MaxEntries),
-	} {
-		spec.Maps[name].MaxEntries, spec.Maps[name].Pinning = uint32(entries), ebpf.PinByName
+	return spec, s.fit(spec, possible, port)
+}
+
+// fit gives programs this machine's sizes.
+func (s *steering) fit(spec *ebpf.CollectionSpec, possible int, port uint16) error {
+	sizes := map[string]int{
+		steerMapCores: possible, steerMapSlots: possible, steerMapCounts: possible, steerMapPlans: planTables * s.buckets(),
+		steerMapFlows: s.buckets(), steerMapPassages: s.buckets(), steerMapArrivals: s.buckets(), steerMapControls: 1,
+		splitMapThreads: possible, splitMapSplits: s.buckets(),
 	}
-	settings := steerSettings{
+	for name, m := range spec.Maps {
+		if entries, ok := sizes[name]; ok {
+			m.MaxEntries = uint32(entries)
+		}
+		if !strings.HasPrefix(name, ".") { // those are the compiler's, of each version its own
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	return spec.Variables[steerVarSettings].Set(steerSettings{
 		Stale: uint64(staleAfter), Quiet: uint64(quietAfter), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
 		Port: uint32(port),
-	}
-	return spec, spec.Variables[steerVarSettings].Set(settings)
+	})
 }
 
 // load loads the programs with the maps that are pinned, or with new ones where another version's do not fit. Those are left to
@@ -171,7 +183,7 @@ func (s *steering) closePolls() error {
 
 // close lets go of programs and maps. What is attached and pinned stays.
 func (s *steering) close() error {
-	return closeAll(s.control.close, s.cores.close, s.slots.close, s.plans.close, s.flows.close, s.passages.close,
+	return closeAll(s.closeSplit, s.control.close, s.cores.close, s.slots.close, s.plans.close, s.flows.close, s.passages.close,
 		s.arrivals.close, s.counts.close, s.closePolls, s.objects.Close)
 }
 
@@ -200,6 +212,7 @@ func (s *steering) reline(ctx context.Context, cpus CPUSet) {
 		atomic.StoreUint32(&s.passages.values[i].Container, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Relay, slotInline)
 	}
+	s.split.forget()
 	s.lineUp(slices.Collect(cpus.All()))
 }
 
@@ -256,7 +269,7 @@ func (s *steering) linedUp() CPUSet {
 func (s *steering) recall(ctx context.Context) {
 	s.publish(func(table []steerPlan) {
 		for i := range table {
-			table[i].Placement = [...]uint32{placementInline, placementInline}
+			table[i] = steerPlan{Placement: [...]uint32{placementInline, placementInline}, First: slotInline}
 		}
 	})
 	s.drain(ctx)
@@ -283,7 +296,7 @@ func (s *steering) underWay() bool {
 			return true
 		}
 	}
-	return false
+	return s.split.underWay(now)
 }
 
 // monotonic is the programs' clock, in nanoseconds.

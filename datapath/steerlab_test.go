@@ -68,10 +68,9 @@ func (s *space) mac(name string) load.MAC {
 
 const pipelinePort = 5001
 
-// generator makes packets of some flows from container a to container b.
-func (p *pipeline) generator(flows int) *load.Generator {
-	t := p.b.t
-	t.Helper()
+// config is of a generator of packets of some flows from container a to container b.
+func (p *pipeline) config(flows int) load.Config {
+	p.b.t.Helper()
 	c := load.Config{
 		At: load.Device{Namespace: p.a.path(), Name: "u0"}, Entry: load.NAPI, CPU: p.nic, Payload: 16, Checksum: true, MTU: labMTU,
 		Tunnel: &load.Tunnel{Src: p.a.under, Dst: p.b.under, SrcMAC: p.a.mac("u0"), DstMAC: p.b.mac("u0"), VNI: labVNI},
@@ -82,7 +81,14 @@ func (p *pipeline) generator(flows int) *load.Generator {
 			SrcMAC: load.MAC(p.ca.MAC), DstMAC: load.MAC(p.cb.MAC),
 		})
 	}
-	g, err := load.New(c)
+	return c
+}
+
+// generator makes packets of some UDP flows from container a to container b.
+func (p *pipeline) generator(flows int) *load.Generator {
+	t := p.b.t
+	t.Helper()
+	g, err := load.New(p.config(flows))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,7 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 	if err := d.onlyNIC(ctx, n.Device); err != nil {
 		return err
 	}
+	d.ensureSplit(ctx, n.Device)
 	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN); err != nil {
 		return err
 	}

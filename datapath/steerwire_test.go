@@ -458,7 +458,7 @@ func TestSteerWireRelayNotFromNIC(t *testing.T) {
 	w.wipe()
 	first, _ := w.bucketsOf(w.cpu)
 	bucket := first + wireBucket
-	w.flows.values[bucket] = steerFlow{Want: slotOther | slotInline<<16, Vxlan: slotHere}
+	w.flows.values[bucket] = steerFlow{Want: slotOther | slotInline<<16, Vxlan: slotHere, Cpu: uint16(w.cpu)}
 	w.passages.values[bucket] = steerPassage{Passed: wirePassed, Container: slotThird, Relay: slotInline}
 	w.send(t, someConversation().frame().bytes, 0, metadata{Tag: w.tag(bucket), Priority: wireNumber})
 	if got := w.passages.values[bucket]; got.Relay != slotInline || got.Passed != wireNumber {
