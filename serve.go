@@ -64,7 +64,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	dp, err := datapath.Open(datapath.Config{Steering: datapath.SteeringConfig{CPUs: s.cpus, Port: s.vxlanPort}, Log: log})
+	dp, err := datapath.Open(datapath.Config{Steering: datapath.SteeringConfig{CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn}, Log: log})
 	if err != nil {
 		return err
 	}

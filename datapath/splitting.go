@@ -1,12 +1,15 @@
 package datapath
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"unsafe"
 
@@ -19,6 +22,7 @@ const (
 	// splitQueue is how many frames can wait for a core's thread: 1.5 ms of its work at 0.7 us each. It sleeps when it has none,
 	// and has to share the core with what else runs there.
 	splitQueue = 2048
+	splitNice  = -20
 	// splitPin is the name of the link that holds the program at the NIC's driver.
 	splitPin = "split"
 )
@@ -31,6 +35,7 @@ type splitting struct {
 	attached,
 	queued, unqueued ebpflink.Link
 	device  int
+	name    string // of the device
 	threads CPUSet
 }
 
@@ -44,14 +49,8 @@ func (s *steering) openSplit(dir string, possible int, port uint16) error {
 		return fmt.Errorf("load splitting: %w", err)
 	}
 	p := &splitting{}
-	err = spec.LoadAndAssign(&p.objects, &ebpf.CollectionOptions{
-		Maps: ebpf.MapOptions{PinPath: dir},
-		MapReplacements: map[string]*ebpf.Map{
-			steerMapNetworks: s.objects.Networks, steerMapControls: s.objects.Controls, steerMapCores: s.objects.Cores,
-			steerMapSlots: s.objects.Slots, steerMapPlans: s.objects.Plans, steerMapFlows: s.objects.Flows,
-			steerMapPassages: s.objects.Passages, steerMapArrivals: s.objects.Arrivals, steerMapCounts: s.objects.Counts,
-		}})
-	if err != nil {
+	options := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: dir}, MapReplacements: s.objects.byName()}
+	if err := spec.LoadAndAssign(&p.objects, &options); err != nil {
 		return fmt.Errorf("load splitting: %w", err)
 	}
 	if err := errors.Join(p.share(), p.watch(), s.countQueues(p)); err != nil {
@@ -59,6 +58,14 @@ func (s *steering) openSplit(dir string, possible int, port uint16) error {
 	}
 	s.split = p
 	return nil
+}
+
+// byName are the maps that are shared.
+func (m *steerMaps) byName() map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		steerMapNetworks: m.Networks, steerMapControls: m.Controls, steerMapCores: m.Cores, steerMapSlots: m.Slots, steerMapPlans: m.Plans,
+		steerMapFlows: m.Flows, steerMapPassages: m.Passages, steerMapArrivals: m.Arrivals, steerMapCounts: m.Counts,
+	}
 }
 
 func (p *splitting) share() (err error) {
@@ -114,6 +121,34 @@ func (p *splitting) serve(cpus CPUSet) error {
 		}
 	}
 	p.threads = cpus
+	return p.hurry()
+}
+
+// hurry gives the threads the priority over applications that the softirqs have whose work they do.
+func (p *splitting) hurry() error {
+	info, err := p.objects.Threads.Info()
+	if err != nil {
+		return err
+	}
+	id, _ := info.ID()
+	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	if err != nil {
+		return err
+	}
+	ours := regexp.MustCompile(fmt.Sprintf(`^cpumap/\d+/map:%d\n$`, id))
+	for _, name := range names {
+		comm, err := os.ReadFile(name)
+		if err != nil || !ours.Match(comm) {
+			continue // many processes end while one looks
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			return err
+		}
+		if err := unix.Setpriority(unix.PRIO_PROCESS, pid, splitNice); err != nil {
+			return fmt.Errorf("raise the priority of thread %s: %w", bytes.TrimSpace(comm), err)
+		}
+	}
 	return nil
 }
 
@@ -138,7 +173,9 @@ func (p *splitting) served() (CPUSet, error) {
 
 // attach puts the program at a device's driver, in the place of an earlier run's. The calling thread must be in the device's
 // namespace.
-func (p *splitting) attach(device int, dir string) error {
+func (p *splitting) attach(nic link, dir string) error {
+	device := nic.index
+	p.name = nic.name
 	pin := filepath.Join(dir, splitPin)
 	if old, err := ebpflink.LoadPinnedLink(pin, nil); err == nil {
 		if attachedTo(old) == device {
@@ -189,6 +226,13 @@ func (p *splitting) slot(bucket int) uint32 {
 		return slotInline
 	}
 	return atomic.LoadUint32(&p.states.values[bucket].Slot)
+}
+
+func (p *splitting) status() *SplitStatus {
+	if p == nil {
+		return nil
+	}
+	return &SplitStatus{Device: p.name, Queue: splitQueue, CPUs: p.threads.String()}
 }
 
 // forget is for when slots are given anew: nothing is handed on any more.

@@ -59,6 +59,9 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 	return (cpu & (s.cpus - 1)) << s.bits, 1 << s.bits
 }
 
+// cpuOf is the CPU where the frames of a bucket's flows come in.
+func (s *steering) cpuOf(bucket int) int { return bucket >> s.bits }
+
 // openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets.
 func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()

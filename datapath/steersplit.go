@@ -54,7 +54,7 @@ func (d *Datapath) beginSplit(ctx context.Context, device int) error {
 	if err := s.programs.split.serve(s.line.all); err != nil {
 		return err
 	}
-	if err := d.inHost(ctx, func() error { return s.programs.split.attach(device, s.config.Pins) }); err != nil {
+	if err := d.inHost(ctx, func() error { return s.programs.split.attach(nic, s.config.Pins) }); err != nil {
 		return errors.Join(refusal(nic, err), d.endSplit(ctx))
 	}
 	return d.restartBalancer()

@@ -17,6 +17,7 @@ type Splitter struct {
 	machine Machine
 	allowed []int16
 	full    []time.Duration // by core: for how long it has been full
+	frames  []float64       // how many of these flows came in while it was
 	idle    []time.Duration // and for how long it has had room
 	trial   []trial         // by core where frames come in
 	bucket  []splitBucket
@@ -39,8 +40,8 @@ type splitBucket struct {
 }
 
 const (
-	splitFull   = 50 * time.Millisecond // how long a core has to be full before anything is tried
-	splitSettle = 50 * time.Millisecond // what TCP needs to find the new rate, and the flow to migrate
+	splitFull   = 200 * time.Millisecond // how long a core has to be full before anything is tried
+	splitSettle = 50 * time.Millisecond  // what TCP needs to find the new rate, and the flow to migrate
 	splitJudge  = 200 * time.Millisecond
 	// splitWorth is what a trial has to bring: more than the noise of two measurements of that length.
 	splitWorth  = 1.05
@@ -61,7 +62,7 @@ func NewSplitter(m Machine) (*Splitter, error) {
 	}
 	n := len(m.Cores)
 	s := &Splitter{
-		machine: m, allowed: m.allowed(), full: make([]time.Duration, n), idle: make([]time.Duration, n),
+		machine: m, allowed: m.allowed(), full: make([]time.Duration, n), frames: make([]float64, n), idle: make([]time.Duration, n),
 		trial: make([]trial, n), bucket: make([]splitBucket, Buckets), want: make([]int16, Buckets),
 	}
 	for i := range s.trial {
@@ -111,12 +112,13 @@ func (s *Splitter) observe(interval time.Duration, cores []CoreLoad, flows []Spl
 		b := &s.bucket[f.Bucket]
 		b.rate += smoothSplit * (f.Rate - b.rate)
 		b.quiet = 0
+		s.frames[f.From] += f.Rate * interval.Seconds()
 	}
 	for i, c := range cores {
 		s.full[i] += interval
 		s.idle[i] += interval
 		if c.Drops == 0 && (c.Busy < fullBusy || c.Softirq < splitPacket) {
-			s.full[i] = 0
+			s.full[i], s.frames[i] = 0, 0
 		}
 		if c.Busy > splitReturn {
 			s.idle[i] = 0
@@ -127,13 +129,12 @@ func (s *Splitter) observe(interval time.Duration, cores []CoreLoad, flows []Spl
 // try splits the largest flow of a core that is not split, if another core has room.
 func (s *Splitter) try(core int, cores []CoreLoad, flows []SplitFlow) {
 	to := s.emptiest(core, cores)
-	largest, before := -1, 0.0
+	largest := -1
 	for _, f := range flows {
 		if f.From != core {
 			continue
 		}
 		b := &s.bucket[f.Bucket]
-		before += b.rate
 		if s.want[f.Bucket] == Inline && b.banned == 0 && b.rate >= leastSplit && (largest < 0 || b.rate > s.bucket[largest].rate) {
 			largest = f.Bucket
 		}
@@ -142,7 +143,7 @@ func (s *Splitter) try(core int, cores []CoreLoad, flows []SplitFlow) {
 		return
 	}
 	s.want[largest] = to
-	s.trial[core] = trial{bucket: largest, before: before}
+	s.trial[core] = trial{bucket: largest, before: s.frames[core] / s.full[core].Seconds()}
 }
 
 // emptiest is the allowed core with the least load that has room; Inline if there is none.
@@ -182,7 +183,7 @@ func (s *Splitter) judge(core int, interval time.Duration, flows []SplitFlow) {
 		b.vain = 0
 	}
 	t.bucket = -1
-	s.full[core] = 0
+	s.full[core], s.frames[core] = 0, 0
 }
 
 // giveBack ends the smallest of a core's splits, which it has room for again.
