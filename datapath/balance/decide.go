@@ -62,6 +62,7 @@ func age(c *config, s *state, in *Input, w *workspace) {
 // followed for long is not taken to come true.
 func predict(c *config, s *state, in *Input, w *workspace) {
 	clear(w.load.packets)
+	clear(w.load.worth)
 	copy(w.load.foreign, s.foreign)
 	w.order = w.order[:0]
 	for i := range w.flow {

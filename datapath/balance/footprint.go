@@ -34,6 +34,7 @@ type footprint struct {
 	n       int
 	core    [Stages]int16
 	load    [Stages]float64
+	worth   [Stages]float64 // whole work on the packets that come there
 	foreign [Stages]float64 // what others will need more
 }
 
@@ -75,6 +76,9 @@ func (c *config) footprint(w *work, p Placement) footprint {
 	f.add(k, c.near(w.nic, k, w.stage[Container]))
 	c.addHop(&f, w.nic, v, w.hop[VXLAN])
 	c.addHop(&f, v, k, w.hop[Container])
+	for i := range f.n {
+		f.worth[i] = w.total()
+	}
 	return f
 }
 
@@ -87,6 +91,7 @@ func (c *config) expected(w *workspace, need *work, p Placement) footprint {
 	for i := range f.n {
 		if i > 0 {
 			f.load[i] *= passes
+			f.worth[i] *= passes
 		}
 		f.foreign[i] = min(more*w.slope[f.core[i]], w.load.foreign[f.core[i]]) // at most twice of what it is
 	}

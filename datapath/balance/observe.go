@@ -27,14 +27,15 @@ const (
 // short of CPU.
 func observe(c *config, s *state, in *Input, w *workspace) {
 	modelled(c, in, w)
-	calibrate(s, in, w)
+	calibrate(c, s, in, w)
 	var delivered float64
 	for i := range w.flow {
 		delivered += in.Flows[w.flow[i].flow].Rate[Container]
 	}
 	for i := range s.foreign {
 		load, e := &in.Cores[i], &s.elastic[i]
-		foreign := max(0, load.Busy-w.model[i]*s.scale)
+		slow := c.slow(in, i)
+		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
 		w.full[i] = load.Drops > 0 || load.Backlog >= longBacklog || load.Busy >= fullBusy && load.Softirq >= fullSoftirq
 		if load.Busy < fullBusy {
 			e.learn(delivered, foreign)
@@ -70,11 +71,11 @@ func modelled(c *config, in *Input, w *workspace) {
 	}
 }
 
-func calibrate(s *state, in *Input, w *workspace) {
+func calibrate(c *config, s *state, in *Input, w *workspace) {
 	var model, softirq float64
 	for i, m := range w.model {
 		model += m
-		softirq += in.Cores[i].Softirq
+		softirq += in.Cores[i].Softirq / c.slow(in, i)
 	}
 	if model < leastModel {
 		return
@@ -120,4 +121,13 @@ func raise(rate *[Stages]float64, stage int) {
 	for i := stage; i < Stages; i++ {
 		rate[i] *= factor
 	}
+}
+
+// slow is how much longer a core took for its work, in this interval, for what its siblings did.
+func (c *config) slow(in *Input, core int) float64 {
+	slow := 1.0
+	for _, s := range c.machine.Cores[core].Sibling {
+		slow *= slowed(in.Cores[s].Busy)
+	}
+	return slow
 }

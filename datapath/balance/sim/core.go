@@ -14,34 +14,6 @@ const (
 	bothThreads = 0.62   // speed of a thread whose sibling is busy too (1.24 for the two)
 )
 
-// parcel is some packets of a flow, waiting for a stage.
-type parcel struct {
-	flow, stage int
-	packets     float64
-}
-
-// queue is a bounded FIFO of parcels.
-type queue struct {
-	parcels []parcel
-	head    int
-	packets float64
-}
-
-func (q *queue) push(p parcel) {
-	if q.head > 64 && q.head*2 > len(q.parcels) {
-		q.parcels = q.parcels[:copy(q.parcels, q.parcels[q.head:])]
-		q.head = 0
-	}
-	if n := len(q.parcels); n > q.head && q.parcels[n-1].flow == p.flow && q.parcels[n-1].stage == p.stage {
-		q.parcels[n-1].packets += p.packets
-	} else {
-		q.parcels = append(q.parcels, p)
-	}
-	q.packets += p.packets
-}
-
-func (q *queue) empty() bool { return q.head == len(q.parcels) }
-
 // core is a simulated CPU.
 type core struct {
 	ring, backlog queue

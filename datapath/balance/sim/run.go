@@ -35,6 +35,7 @@ type run struct {
 	random   *rand.Rand
 	cores    []core
 	flows    []flow
+	bucket   [balance.Buckets][]int // indices of flows
 	stage    [balance.Stages]float64
 	hop      float64
 	now      time.Duration
@@ -62,15 +63,27 @@ func newRun(s Scenario, p policy) *run {
 		if f.End == 0 {
 			f.End = s.Duration
 		}
-		r.flows = append(r.flows, flow{spec: f, bucket: buckets.IntN(balance.Buckets), on: [balance.Stages]int{-1, -1, -1}})
+		r.join(flow{spec: f, bucket: buckets.IntN(balance.Buckets), on: [balance.Stages]int{-1, -1, -1}})
 	}
 	return r
 }
 
+// join adds a flow. Flows that come in on different cores are never in one bucket.
+func (r *run) join(f flow) {
+	for others := r.bucket[f.bucket]; len(others) > 0 && r.flows[others[0]].spec.NIC != f.spec.NIC; others = r.bucket[f.bucket] {
+		f.bucket = (f.bucket + 1) % balance.Buckets
+	}
+	r.bucket[f.bucket] = append(r.bucket[f.bucket], len(r.flows))
+	r.flows = append(r.flows, f)
+}
+
 // Run simulates a scenario under a policy.
 func Run(s Scenario, p Policy) Result {
-	r := newRun(s, p.start(s))
-	ticks := int(s.Duration / tick)
+	return newRun(s, p.start(s)).all(p)
+}
+
+func (r *run) all(p Policy) Result {
+	ticks := int(r.scenario.Duration / tick)
 	steps := int(math.Round(tick.Seconds() / step))
 	for t := range ticks {
 		r.now = time.Duration(t) * tick
