@@ -63,6 +63,7 @@ func age(c *config, s *state, in *Input, w *workspace) {
 func predict(c *config, s *state, in *Input, w *workspace) {
 	clear(w.load.packets)
 	clear(w.load.worth)
+	clear(w.load.ring)
 	copy(w.load.foreign, s.foreign)
 	w.order = w.order[:0]
 	for i := range w.flow {
@@ -82,8 +83,14 @@ func predict(c *config, s *state, in *Input, w *workspace) {
 		}
 		f.need = demand(c, s, f, w)
 		f.foot = c.footprint(&f.need, f.place)
-		w.load.add(&f.foot)
+		w.load.ring[f.nic] += f.foot.load[0]
 		w.order = append(w.order, int32(i))
+	}
+	for i := range w.flow {
+		f := &w.flow[i]
+		c.limit(w, &f.foot, &f.need, 0)
+		w.load.ring[f.nic] -= f.foot.load[0]
+		w.load.add(&f.foot)
 	}
 	slices.SortFunc(w.order, func(a, b int32) int {
 		x, y := &w.flow[a], &w.flow[b]

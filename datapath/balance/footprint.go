@@ -82,11 +82,18 @@ func (c *config) footprint(w *work, p Placement) footprint {
 	return f
 }
 
-// expected is the footprint of a placement with what follows from it: a flow that is itself too much for its first core
-// sends no more on than that core manages, and who reads what it delivers needs time for it.
+// expected is the footprint of a placement with what follows from it: what is too much for the first core does not get any
+// further, and who reads what is delivered needs time for it. The ledger is without the flow.
 func (c *config) expected(w *workspace, need *work, p Placement) footprint {
 	f := c.footprint(need, p)
-	passes := 1 / max(1, f.load[0]) // the first core in a footprint is the NIC's
+	c.limit(w, &f, need, f.load[0]) // the first core in a footprint is the NIC's
+	return f
+}
+
+// limit takes into account what else the first core receives; own is what of the flow is not in the ledger.
+func (c *config) limit(w *workspace, f *footprint, need *work, own float64) {
+	nic := f.core[0]
+	passes := 1 / max(1, (w.load.ring[nic]+own)*c.slowing(&w.load, nic))
 	more := max(0, need.rate*passes-need.before)
 	for i := range f.n {
 		if i > 0 {
@@ -95,7 +102,6 @@ func (c *config) expected(w *workspace, need *work, p Placement) footprint {
 		}
 		f.foreign[i] = min(more*w.slope[f.core[i]], w.load.foreign[f.core[i]]) // at most twice of what it is
 	}
-	return f
 }
 
 // near is a stage's load on a core, given where the packet's memory is.

@@ -20,13 +20,14 @@ const (
 	// make room for a pipeline of three, each of whose stages takes about a third. If less arrives, it shows as
 	// soon as there is room.
 	hiddenDemand = 2.0
-	mostHidden   = 4.0 // bound of what a stage is taken to lack when its core drops
+	mostLack     = 4.0 // bound of what a stage is taken to lack when its core drops
 )
 
 // observe takes a measurement into the state: what the packets cost on this machine, what else runs on the cores, who is
 // short of CPU.
 func observe(c *config, s *state, in *Input, w *workspace) {
 	modelled(c, in, w)
+	lack(in, w)
 	calibrate(c, s, in, w)
 	var delivered float64
 	for i := range w.flow {
@@ -71,6 +72,28 @@ func modelled(c *config, in *Input, w *workspace) {
 	}
 }
 
+// lack finds how many times more packets would be there where a backlog drops some of those that other cores send.
+func lack(in *Input, w *workspace) {
+	clear(w.lack)
+	for i := range w.flow {
+		f := &w.flow[i]
+		rate := &in.Flows[f.flow].Rate
+		v, k := f.current.cores(f.nic)
+		if v != f.nic {
+			w.lack[v] += rate[VXLAN]
+		}
+		if k != v {
+			w.lack[k] += rate[Container]
+		}
+	}
+	for i, got := range w.lack {
+		w.lack[i] = 1
+		if lost := float64(in.Cores[i].Drops) / in.Interval.Seconds(); lost > 0 && got > 0 {
+			w.lack[i] = min(1+lost/got, mostLack)
+		}
+	}
+}
+
 func calibrate(c *config, s *state, in *Input, w *workspace) {
 	var model, softirq float64
 	for i, m := range w.model {
@@ -92,35 +115,26 @@ func smoothRate(old, now float64) float64 {
 	return old + smoothUp*(now-old)
 }
 
-// demand is the work that a flow would be if nothing held it up, judged by who is full.
+// demand is the work that a flow would be if nothing held it up: what its cores' backlogs have no room for belongs to it in
+// part, and the NIC of a full core holds back more than is known.
 func demand(c *config, s *state, f *candidate, w *workspace) work {
 	rate := s.bucket[f.bucket].rate
 	v, k := f.current.cores(f.nic)
+	if v != f.nic {
+		rate[VXLAN] = min(rate[VXLAN]*w.lack[v], rate[NIC])
+		rate[Container] = min(rate[Container]*w.lack[v], rate[NIC])
+	}
+	if k != v {
+		rate[Container] = min(rate[Container]*w.lack[k], rate[NIC])
+	}
 	if w.full[f.nic] {
 		for i := range rate {
 			rate[i] *= hiddenDemand
 		}
 	}
-	if w.full[v] && v != f.nic {
-		raise(&rate, VXLAN)
-	}
-	if w.full[k] && k != v && k != f.nic {
-		raise(&rate, Container)
-	}
 	need := c.newWork(f.nic, &rate, s.scale)
 	need.before = s.bucket[f.bucket].rate[Container]
 	return need
-}
-
-// raise gives a stage whose core is full, and those after it, what the stage before handed on.
-func raise(rate *[Stages]float64, stage int) {
-	if rate[stage] <= 0 || rate[stage] >= rate[stage-1] {
-		return
-	}
-	factor := min(rate[stage-1]/rate[stage], mostHidden)
-	for i := stage; i < Stages; i++ {
-		rate[i] *= factor
-	}
 }
 
 // slow is how much longer a core took for its work, in this interval, for what its siblings did.

@@ -8,7 +8,7 @@ const (
 	// Weight of the work itself. Where nothing waits, this is what keeps packets inline.
 	pressureWork = 0.125
 	// What the time that a process lacks weighs.
-	pressureForeign = 3.0
+	pressureForeign = 5.0
 )
 
 func (c *config) pressure(l *ledger, core int16) float64 {
