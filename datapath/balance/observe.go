@@ -15,6 +15,7 @@ const (
 const (
 	fullBusy    = 0.96 // a core with less idle time has none: the rest is the clock's resolution
 	fullSoftirq = 0.85 // and this much of it is packets
+	roomBusy    = 0.90 // a core that was full has room again below this
 	longBacklog = 300  // packets; a third of the kernel's default limit
 	// The rate that a full core shows is what it manages, not what arrives. What arrives is taken to be twice that: enough to
 	// make room for a pipeline of three, each of whose stages takes about a third. If less arrives, it shows as
@@ -37,7 +38,7 @@ func observe(c *config, s *state, in *Input, w *workspace) {
 		load, e := &in.Cores[i], &s.elastic[i]
 		slow := c.slow(in, i)
 		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
-		w.full[i] = load.Drops > 0 || load.Backlog >= longBacklog || load.Busy >= fullBusy && load.Softirq >= fullSoftirq
+		s.full[i] = full(s.full[i], load)
 		if load.Busy < fullBusy {
 			e.learn(delivered, foreign)
 		} else if foreign > 0 {
@@ -46,6 +47,18 @@ func observe(c *config, s *state, in *Input, w *workspace) {
 		s.foreign[i] = smoothForeign(s.foreign[i], foreign, load.Busy)
 		w.slope[i] = e.slope()
 	}
+}
+
+// full says whether a core has packets waiting. One that was full stays so until it clearly has room.
+func full(was bool, load *CoreLoad) bool {
+	if load.Drops > 0 || load.Backlog >= longBacklog {
+		return true
+	}
+	busy, softirq := fullBusy, fullSoftirq
+	if was {
+		busy, softirq = roomBusy, roomBusy*fullSoftirq
+	}
+	return load.Busy >= busy && load.Softirq >= softirq
 }
 
 func smoothForeign(old, measured, busy float64) float64 {
@@ -127,7 +140,7 @@ func demand(c *config, s *state, f *candidate, w *workspace) work {
 	if k != v {
 		rate[Container] = min(rate[Container]*w.lack[k], rate[NIC])
 	}
-	if w.full[f.nic] {
+	if s.full[f.nic] {
 		for i := range rate {
 			rate[i] *= hiddenDemand
 		}

@@ -10,6 +10,7 @@ type state struct {
 	bucket  [Buckets]bucket
 	foreign []float64 // by core: share of what is not packets of ours
 	elastic []elastic // by core
+	full    []bool    // by core: packets are waiting
 	scale   float64   // what the model's costs have to be multiplied by on this machine
 	off     bool
 }
@@ -24,7 +25,7 @@ type bucket struct {
 }
 
 func newState(cores int) *state {
-	s := &state{foreign: make([]float64, cores), elastic: make([]elastic, cores), scale: 1}
+	s := &state{foreign: make([]float64, cores), elastic: make([]elastic, cores), full: make([]bool, cores), scale: 1}
 	for i := range s.bucket {
 		s.bucket[i].want, s.bucket[i].age = stay, longAgo
 	}
@@ -33,9 +34,10 @@ func newState(cores int) *state {
 
 // set makes s a copy of another state, without allocating.
 func (s *state) set(from *state) {
-	foreign, elastic := s.foreign, s.elastic
+	foreign, elastic, full := s.foreign, s.elastic, s.full
 	*s = *from
-	s.foreign, s.elastic = foreign, elastic
+	s.foreign, s.elastic, s.full = foreign, elastic, full
 	copy(s.foreign, from.foreign)
 	copy(s.elastic, from.elastic)
+	copy(s.full, from.full)
 }

@@ -3,7 +3,6 @@ package balance
 // workspace is memory that a decision writes before it reads: nothing of it survives.
 type workspace struct {
 	model []float64 // by core: packet work of the last interval, uncalibrated
-	full  []bool    // by core: work is waiting
 	lack  []float64 // by core: how many times the packets from other cores there would be if none were dropped
 	slope []float64 // by core: foreign load that a delivered packet per second brings
 	load  ledger    // predicted, with what has been decided so far
@@ -28,7 +27,6 @@ type candidate struct {
 func newWorkspace(cores int) *workspace {
 	return &workspace{
 		model: make([]float64, cores),
-		full:  make([]bool, cores),
 		lack:  make([]float64, cores),
 		slope: make([]float64, cores),
 		load:  newLedger(cores),
