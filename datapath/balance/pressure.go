@@ -14,7 +14,7 @@ const (
 func (c *config) pressure(l *ledger, core int16) float64 {
 	packets, foreign := c.slowed(l, core)
 	load := packets + foreign
-	p := power(min(load, 1))/8 + pressureWork*packets
+	p := power(min(load, 1))/16 + pressureWork*packets
 	if packets > 1 {
 		p += l.worth[core] * (1 - 1/packets)
 	}

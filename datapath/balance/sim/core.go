@@ -120,7 +120,6 @@ func (r *run) handOn(p parcel, on int, rt route) {
 	f := &r.flows[p.flow]
 	for s := p.stage; s <= rt.last; s++ {
 		f.rate[s] += p.packets
-		r.useful += p.packets * r.stage[s]
 	}
 	if p.stage != balance.NIC {
 		r.queued(p.flow, p.stage, -p.packets)
@@ -144,10 +143,16 @@ func (r *run) handOn(p parcel, on int, rt route) {
 
 func (r *run) deliver(f *flow, n float64) {
 	if f.spec.Reader < 0 {
-		f.delivered += n
+		r.done(f, n)
 		return
 	}
 	take := min(n, max(0, socketLimit-f.socket))
 	r.dropped += n - take
 	f.socket += take
+}
+
+// done counts packets that somebody has.
+func (r *run) done(f *flow, n float64) {
+	f.delivered += n
+	r.useful += n * (r.stage[balance.NIC] + r.stage[balance.VXLAN] + r.stage[balance.Container])
 }

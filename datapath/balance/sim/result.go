@@ -13,7 +13,7 @@ type Result struct {
 	Policy     Policy
 	Throughput float64 // packets per second delivered
 	Ideal      float64 // upper bound of it
-	Useful     float64 // cores' worth of work for users: stages, readers, applications, without hops
+	Useful     float64 // cores' worth of work for users: stages of delivered packets, readers, applications; no hops
 	Fairness   float64 // Jain's index over delivered/offered
 	Apps       float64 // share of what applications wanted that they got
 	Migrations float64 // per second

@@ -213,7 +213,7 @@ func (r *run) applications() {
 		if f := &r.flows[i]; f.spec.Reader >= 0 {
 			n := f.socket * want[f.spec.Reader]
 			f.socket -= n
-			f.delivered += n
+			r.done(f, n)
 			r.useful += n * f.spec.ReadCost.Seconds()
 		}
 	}
