@@ -12,17 +12,23 @@ func (d *dynamic) step(r *run) {
 		return
 	}
 	for b := range d.current {
-		if d.want[b] == d.current[b] {
-			continue
-		}
-		next := d.settle(r, b)
-		if next == d.current[b] {
-			continue
-		}
-		d.current[b], d.since[b] = next, r.now
-		if d.active[b] > 0 {
-			r.migrated()
-		}
+		d.change(r, b)
+	}
+}
+
+func (d *dynamic) drained(r *run, flow int) { d.change(r, r.flows[flow].bucket) }
+
+func (d *dynamic) change(r *run, b int) {
+	if d.want == nil || d.want[b] == d.current[b] {
+		return
+	}
+	next := d.settle(r, b)
+	if next == d.current[b] {
+		return
+	}
+	d.current[b], d.since[b] = next, r.now
+	if d.active[b] > 0 {
+		r.migrated()
 	}
 }
 
@@ -35,7 +41,7 @@ func (d *dynamic) settle(r *run, b int) balance.Placement {
 	for _, i := range r.bucket[b] {
 		waits += r.flows[i].waiting[balance.Container]
 	}
-	drained := waits < 1e-6
+	drained := waits == 0
 	if !drained && (now.VXLAN == want.VXLAN || now.Container == want.VXLAN) {
 		return now
 	}

@@ -21,6 +21,7 @@ const (
 type policy interface {
 	tick(*run)
 	step(*run)
+	drained(r *run, flow int) // nothing of a flow waits for one of its stages
 	target(r *run, flow, stage, on int) int
 }
 
@@ -42,6 +43,7 @@ type off struct{}
 
 func (off) tick(*run)                       {}
 func (off) step(*run)                       {}
+func (off) drained(*run, int)               {}
 func (off) target(_ *run, _, _, on int) int { return on }
 
 // static hashes.
@@ -58,8 +60,9 @@ func newStatic(s Scenario) *static {
 	return st
 }
 
-func (*static) tick(*run) {}
-func (*static) step(*run) {}
+func (*static) tick(*run)         {}
+func (*static) step(*run)         {}
+func (*static) drained(*run, int) {}
 
 func (s *static) target(r *run, flow, stage, on int) int {
 	f := &r.flows[flow]

@@ -223,7 +223,15 @@ func (a App) runs(now, end time.Duration) bool {
 	return now >= a.Start && (a.End == 0 && now < end || now < a.End)
 }
 
-func (r *run) queued(flow, stage int, n float64) { r.flows[flow].waiting[stage] += n }
+// queued accounts for packets that begin or cease to wait for a stage.
+func (r *run) queued(flow, stage int, n float64) {
+	f := &r.flows[flow]
+	f.waiting[stage] += n
+	if f.waiting[stage] < 1e-6 {
+		f.waiting[stage] = 0
+		r.policy.drained(r, flow)
+	}
+}
 
 // arrive notes where a flow's packets go, and counts those that may be overtaken when it changes.
 func (r *run) arrive(flow, stage, to int, n float64) {
