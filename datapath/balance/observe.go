@@ -1,5 +1,7 @@
 package balance
 
+import "time"
+
 // How measurements are smoothed. One tick is 10 ms, and a hotspot has to be dealt with within ten of them.
 const (
 	smoothUp    = 0.5  // share of a new, higher value: two ticks
@@ -26,17 +28,17 @@ const (
 
 // observe takes a measurement into the state: what the packets cost on this machine, what else runs on the cores, who is
 // short of CPU.
-func observe(c *config, s *state, in *Input, w *workspace) {
-	modelled(c, in, w)
-	lack(in, w)
-	calibrate(c, s, in, w)
+func observe(c *config, s *state, w *workspace) {
+	modelled(c, w)
+	lack(w)
+	calibrate(c, s, w)
 	var delivered float64
 	for i := range w.flow {
-		delivered += in.Flows[w.flow[i].flow].Rate[Container]
+		delivered += w.flow[i].rate[Container]
 	}
 	for i := range s.foreign {
-		load, e := &in.Cores[i], &s.elastic[i]
-		slow := c.slow(in, i)
+		load, e := &w.core[i], &s.elastic[i]
+		slow := c.slow(w, i)
 		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
 		s.full[i] = full(s.full[i], load)
 		if load.Busy < fullBusy {
@@ -73,11 +75,11 @@ func smoothForeign(old, measured, busy float64) float64 {
 }
 
 // modelled fills in what the packets should have cost each core where they were processed, uncalibrated.
-func modelled(c *config, in *Input, w *workspace) {
+func modelled(c *config, w *workspace) {
 	clear(w.model)
 	for i := range w.flow {
 		f := &w.flow[i]
-		need := c.newWork(f.nic, &in.Flows[f.flow].Rate, 1)
+		need := c.newWork(f.nic, &f.rate, 1)
 		foot := c.footprint(&need, f.current)
 		for j := range foot.n {
 			w.model[foot.core[j]] += foot.load[j]
@@ -86,11 +88,11 @@ func modelled(c *config, in *Input, w *workspace) {
 }
 
 // lack finds how many times more packets would be there where a backlog drops some of those that other cores send.
-func lack(in *Input, w *workspace) {
+func lack(w *workspace) {
 	clear(w.lack)
 	for i := range w.flow {
 		f := &w.flow[i]
-		rate := &in.Flows[f.flow].Rate
+		rate := &f.rate
 		v, k := f.current.cores(f.nic)
 		if v != f.nic {
 			w.lack[v] += rate[VXLAN]
@@ -101,17 +103,17 @@ func lack(in *Input, w *workspace) {
 	}
 	for i, got := range w.lack {
 		w.lack[i] = 1
-		if lost := float64(in.Cores[i].Drops) / in.Interval.Seconds(); lost > 0 && got > 0 {
+		if lost := float64(w.core[i].Drops) / max(w.interval, time.Millisecond).Seconds(); lost > 0 && got > 0 {
 			w.lack[i] = min(1+lost/got, mostLack)
 		}
 	}
 }
 
-func calibrate(c *config, s *state, in *Input, w *workspace) {
+func calibrate(c *config, s *state, w *workspace) {
 	var model, softirq float64
 	for i, m := range w.model {
 		model += m
-		softirq += in.Cores[i].Softirq / c.slow(in, i)
+		softirq += w.core[i].Softirq / c.slow(w, i)
 	}
 	if model < leastModel {
 		return
@@ -151,10 +153,10 @@ func demand(c *config, s *state, f *candidate, w *workspace) work {
 }
 
 // slow is how much longer a core took for its work, in this interval, for what its siblings did.
-func (c *config) slow(in *Input, core int) float64 {
+func (c *config) slow(w *workspace, core int) float64 {
 	slow := 1.0
 	for _, s := range c.machine.Cores[core].Sibling {
-		slow *= slowed(in.Cores[s].Busy)
+		slow *= slowed(w.core[s].Busy)
 	}
 	return slow
 }
