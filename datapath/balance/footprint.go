@@ -19,6 +19,14 @@ type work struct {
 
 func (w *work) total() float64 { return w.stage[NIC] + w.stage[VXLAN] + w.stage[Container] }
 
+func (w *work) multiply(by float64) {
+	for s := range w.stage {
+		w.stage[s] *= by
+		w.hop[s] *= by
+	}
+	w.rate *= by
+}
+
 // newWork is the work of a flow at the given rates. scale calibrates the costs.
 func (c *config) newWork(nic int16, rate *[Stages]float64, scale float64) work {
 	w := work{nic: nic, rate: rate[Container], before: rate[Container]}

@@ -17,13 +17,13 @@ const (
 const (
 	fullBusy    = 0.96 // a core with less idle time has none: the rest is the clock's resolution
 	fullSoftirq = 0.85 // and this much of it is packets
-	roomBusy    = 0.90 // a core that was full has room again below this
 	longBacklog = 300  // packets; a third of the kernel's default limit
 	// The rate that a full core shows is what it manages, not what arrives. What arrives is taken to be twice that: enough to
 	// make room for a pipeline of three, each of whose stages takes about a third. If less arrives, it shows as
 	// soon as there is room.
-	hiddenDemand = 2.0
-	mostLack     = 4.0 // bound of what a stage is taken to lack when its core drops
+	hiddenDemand   = 2.0
+	worthBelieving = 1.1 // a rate that exceeds the one that was known by less than this may be the same
+	mostLack       = 4.0 // bound of what a stage is taken to lack when its core drops
 )
 
 // observe takes a measurement into the state: what the packets cost on this machine, what else runs on the cores, who is
@@ -33,14 +33,16 @@ func observe(c *config, s *state, w *workspace) {
 	lack(w)
 	calibrate(c, s, w)
 	var delivered float64
+	clear(w.ring)
 	for i := range w.flow {
 		delivered += w.flow[i].rate[Container]
+		w.ring[w.flow[i].nic] += w.flow[i].rate[NIC]
 	}
 	for i := range s.foreign {
 		load, e := &w.core[i], &s.elastic[i]
 		slow := c.slow(w, i)
 		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
-		s.full[i] = full(s.full[i], load)
+		w.hidden[i] = s.hold(i, load.full(), w.ring[i])
 		if load.Busy < fullBusy {
 			e.learn(delivered, foreign)
 		} else if foreign > 0 {
@@ -51,20 +53,29 @@ func observe(c *config, s *state, w *workspace) {
 	}
 }
 
-// full says whether a core has packets waiting. One that was full stays so until it clearly has room.
-func full(was bool, load *CoreLoad) bool {
-	if load.Drops > 0 || load.Backlog >= longBacklog {
-		return true
+// hold finds how many times more packets arrive at a NIC than its core takes in. While the core has room it takes in all,
+// and as much is taken to arrive when it is full, too. If it takes in more by then, it is not known how much there is.
+func (s *state) hold(i int, full bool, rate float64) float64 {
+	switch known := s.arrives[i]; {
+	case !full:
+		s.arrives[i] = rate
+		return 1
+	case rate > known*worthBelieving:
+		s.arrives[i] = 0
+		return hiddenDemand
+	default:
+		return min(known/max(rate, 1), hiddenDemand)
 	}
-	busy, softirq := fullBusy, fullSoftirq
-	if was {
-		busy, softirq = roomBusy, roomBusy*fullSoftirq
-	}
-	return load.Busy >= busy && load.Softirq >= softirq
+}
+
+func (l *CoreLoad) full() bool {
+	return l.Drops > 0 || l.Backlog >= longBacklog || l.Busy >= fullBusy && l.Softirq >= fullSoftirq
 }
 
 func smoothForeign(old, measured, busy float64) float64 {
 	switch {
+	case old < 0: // the first measurement
+		return measured
 	case measured > old:
 		return old + smoothUp*(measured-old)
 	case busy >= fullBusy:
@@ -130,9 +141,9 @@ func smoothRate(old, now float64) float64 {
 	return old + smoothUp*(now-old)
 }
 
-// demand is the work that a flow would be if nothing held it up: what its cores' backlogs have no room for belongs to it in
-// part, and the NIC of a full core holds back more than is known.
-func demand(c *config, s *state, f *candidate, w *workspace) work {
+// demand finds the work that a flow would be if nothing held it up: what its cores' backlogs have no room for belongs to it
+// in part, and the NIC of a full core holds back more than is known.
+func demand(c *config, s *state, f *candidate, w *workspace) {
 	rate := s.bucket[f.bucket].rate
 	v, k := f.current.cores(f.nic)
 	if v != f.nic {
@@ -142,14 +153,10 @@ func demand(c *config, s *state, f *candidate, w *workspace) work {
 	if k != v {
 		rate[Container] = min(rate[Container]*w.lack[k], rate[NIC])
 	}
-	if s.full[f.nic] {
-		for i := range rate {
-			rate[i] *= hiddenDemand
-		}
-	}
-	need := c.newWork(f.nic, &rate, s.scale)
-	need.before = s.bucket[f.bucket].rate[Container]
-	return need
+	f.need = c.newWork(f.nic, &rate, s.scale)
+	f.seen = f.need.total()
+	f.need.multiply(w.hidden[f.nic])
+	f.need.before = s.bucket[f.bucket].rate[Container]
 }
 
 // slow is how much longer a core took for its work, in this interval, for what its siblings did.

@@ -10,7 +10,7 @@ func off(c *config, s *state, w *workspace) bool {
 	inline := w.model // no longer needed as what it was
 	copy(inline, s.foreign)
 	for i := range w.flow {
-		inline[w.flow[i].nic] += w.flow[i].need.total()
+		inline[w.flow[i].nic] += w.flow[i].seen
 	}
 	least := 1.0
 	for _, core := range c.allowed {

@@ -47,7 +47,7 @@ func predict(c *config, s *state, w *workspace) {
 		if f.pending {
 			f.place = want
 		}
-		f.need = demand(c, s, f, w)
+		demand(c, s, f, w)
 		f.foot = c.footprint(&f.need, f.place)
 		w.load.ring[f.nic] += f.foot.load[0]
 		w.order = append(w.order, int32(i))

@@ -8,6 +8,8 @@ type workspace struct {
 	core     []CoreLoad // what was measured, in its bounds
 	model    []float64  // by core: packet work of the last interval, uncalibrated
 	lack     []float64  // by core: how many times the packets from other cores there would be if none were dropped
+	ring     []float64  // by core: packets per second that it has taken in from its NIC
+	hidden   []float64  // by core: how many times more arrive there
 	slope    []float64  // by core: foreign load that a delivered packet per second brings
 	load     ledger     // predicted, with what has been decided so far
 	flow     []candidate
@@ -24,20 +26,23 @@ type candidate struct {
 	since   time.Duration
 	current Placement
 	place   Placement // where it is planned to be
-	need    work
+	seen    float64   // work on what arrives, as far as is known
+	need    work      // with what may be hidden
 	foot    footprint // of need at place
 	pending bool      // the kernel is not there yet
 }
 
 func newWorkspace(cores int) *workspace {
 	return &workspace{
-		core:  make([]CoreLoad, cores),
-		model: make([]float64, cores),
-		lack:  make([]float64, cores),
-		slope: make([]float64, cores),
-		load:  newLedger(cores),
-		flow:  make([]candidate, 0, Buckets),
-		order: make([]int32, 0, Buckets),
+		core:   make([]CoreLoad, cores),
+		model:  make([]float64, cores),
+		lack:   make([]float64, cores),
+		ring:   make([]float64, cores),
+		hidden: make([]float64, cores),
+		slope:  make([]float64, cores),
+		load:   newLedger(cores),
+		flow:   make([]candidate, 0, Buckets),
+		order:  make([]int32, 0, Buckets),
 	}
 }
 
