@@ -1,5 +1,12 @@
 package balance
 
+import "time"
+
+const (
+	restless    = 4 // a bucket that is moved again within this many of its times is restless
+	longestHold = 5 * time.Second
+)
+
 // decide is the balancer as a function: from what was (old) and what is measured (in) to what will be remembered (next)
 // and what is wanted (plan). It writes nothing but next, plan and the workspace.
 func decide(c *config, old *state, in *Input, next *state, w *workspace, plan *Plan) {
@@ -35,8 +42,18 @@ func move(c *config, s *state, w *workspace, f *candidate, p Placement) {
 	f.place = p
 	b := &s.bucket[f.bucket]
 	if b.want != p {
+		b.hold = held(c, b)
 		b.want, b.age = p, 0
 	}
+}
+
+// held is for how long a bucket that is moved now has to stay: the dwell time at first, and longer each time when it does not
+// come to rest.
+func held(c *config, b *bucket) time.Duration {
+	if b.age > restless*b.hold {
+		return c.set.Dwell
+	}
+	return min(max(2*b.hold, c.set.Dwell), longestHold)
 }
 
 func reason(w *workspace, spread, returned int) string {

@@ -8,7 +8,7 @@ func giveBack(c *config, s *state, w *workspace, most int) int {
 		if moves >= most {
 			break
 		}
-		if f.place == stay || f.pending || min(s.bucket[f.bucket].age, f.since) < c.set.Calm {
+		if f.place == stay || f.pending || min(s.bucket[f.bucket].age, f.since) < max(s.bucket[f.bucket].hold, c.set.Calm) {
 			continue
 		}
 		if less, ok := fewerHops(c, w, f); ok {

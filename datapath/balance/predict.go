@@ -19,7 +19,7 @@ func age(c *config, s *state, w *workspace) {
 		b.quiet = min(b.quiet+w.interval, longAgo)
 		b.rate = [Stages]float64{}
 		if b.quiet > c.set.Calm {
-			b.want = stay
+			b.want, b.hold = stay, 0
 		}
 	}
 }
@@ -37,7 +37,7 @@ func predict(c *config, s *state, w *workspace) {
 		b := &s.bucket[f.bucket]
 		for stage, r := range f.rate {
 			if r > b.rate[stage]*jump {
-				b.resting = 0
+				b.resting, b.hold = 0, 0
 			}
 			b.rate[stage] = smoothRate(b.rate[stage], r)
 		}

@@ -1,11 +1,5 @@
 package balance
 
-import "time"
-
-// urgentDwell is how long a placement stays at least, even where packets are dropped: two ticks, so that the loads have been
-// measured with it before it is judged.
-const urgentDwell = 20 * time.Millisecond
-
 // spread moves flows that have a part on a core that is too full, largest first, each to where it causes the least
 // pressure, if that saves enough.
 func spread(c *config, s *state, w *workspace) int {
@@ -32,12 +26,13 @@ func spread(c *config, s *state, w *workspace) int {
 	return moves
 }
 
-// movable says whether a flow has been where it is for long enough.
+// movable says whether a flow has been where it is for long enough. Where packets are dropped, two fifths of it are enough: two
+// ticks at first, so that the loads have been measured with it before it is judged.
 func movable(c *config, s *state, w *workspace, f *candidate) bool {
-	held := min(s.bucket[f.bucket].age, f.since)
-	if f.pending {
-		return false
+	b := &s.bucket[f.bucket]
+	hold := max(b.hold, c.set.Dwell)
+	if f.foot.has(func(core int16) bool { return w.core[core].Drops > 0 }) {
+		hold = hold * 2 / 5
 	}
-	urgent := f.foot.has(func(core int16) bool { return w.core[core].Drops > 0 })
-	return held >= c.set.Dwell || urgent && held >= urgentDwell
+	return !f.pending && min(b.age, f.since) >= hold
 }

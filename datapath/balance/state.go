@@ -20,6 +20,7 @@ type bucket struct {
 	want    Placement
 	rate    [Stages]float64
 	age     time.Duration // since want changed
+	hold    time.Duration // how long it has to stay where it is
 	quiet   time.Duration // since it had packets
 	resting time.Duration // until it is worth examining again
 }
@@ -30,7 +31,7 @@ func newState(cores int) *state {
 		s.foreign[i] = -1
 	}
 	for i := range s.bucket {
-		s.bucket[i].want, s.bucket[i].age = stay, longAgo
+		s.bucket[i] = bucket{want: stay, age: longAgo}
 	}
 	return s
 }
