@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 )
 
 // SteeringConfig says how packets are steered on this host, where they are.
@@ -16,6 +17,9 @@ type SteeringConfig struct {
 	CPUs string
 	// Port is the UDP port of the VXLAN devices.
 	Port uint16
+	// Quiet is after what time of silence none of a flow's packets can be under way any more; the default if 0. A machine that
+	// is emulated needs longer.
+	Quiet time.Duration
 }
 
 // DefaultPins is in the bpffs that every distribution mounts.
@@ -41,6 +45,9 @@ type steer struct {
 func newSteer(c SteeringConfig) *steer {
 	if c.Pins == "" {
 		c.Pins = DefaultPins
+	}
+	if c.Quiet == 0 {
+		c.Quiet = quietAfter
 	}
 	return &steer{
 		config: c, networks: map[VNI]steeredNetwork{}, endpoints: map[string]steeredEndpoint{}, problems: map[string]string{},
@@ -90,7 +97,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 		return err
 	}
 	err = d.inHost(ctx, func() (err error) {
-		s.programs, err = openSteering(s.config.Pins, s.config.Port, haveTCX())
+		s.programs, err = openSteering(s.config, haveTCX())
 		return err
 	})
 	if err != nil {

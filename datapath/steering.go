@@ -37,6 +37,7 @@ type steering struct {
 	polls   ebpflink.Link
 	bits    int // of the number of buckets of one core
 	cpus    int // that have buckets of their own, a power of two
+	quiet   time.Duration
 	tcx     bool
 
 	control  shared[steerControl]
@@ -57,25 +58,25 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 	return (cpu & (s.cpus - 1)) << s.bits, 1 << s.bits
 }
 
-// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets.
-func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
+// openSteering loads the programs, with the maps pinned in a directory that it makes if need be. It changes nothing about packets.
+func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	s := &steering{tcx: tcx}
+	s := &steering{quiet: c.Quiet, tcx: tcx}
 	s.dimension(possible)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(c.Pins, 0o700); err != nil {
 		return nil, fmt.Errorf("load steering: make directory for maps: %w: is a bpffs mounted? mount -t bpf bpf /sys/fs/bpf", err)
 	}
-	spec, err := s.spec(possible, port)
+	spec, err := s.spec(possible, c.Port)
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := s.load(spec, dir); err != nil {
+	if err := s.load(spec, c.Pins); err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := errors.Join(s.share(), s.watchPolls(dir)); err != nil {
+	if err := errors.Join(s.share(), s.watchPolls(c.Pins)); err != nil {
 		return nil, errors.Join(fmt.Errorf("load steering: %w", err), s.close())
 	}
 	if s.control.values[0].Seed == 0 {
@@ -105,7 +106,7 @@ func (s *steering) spec(possible int, port uint16) (*ebpf.CollectionSpec, error)
 		spec.Maps[name].MaxEntries, spec.Maps[name].Pinning = uint32(entries), ebpf.PinByName
 	}
 	settings := steerSettings{
-		Stale: uint64(staleAfter), Quiet: uint64(quietAfter), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
+		Stale: uint64(staleAfter), Quiet: uint64(s.quiet), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
 		Port: uint32(port),
 	}
 	return spec, spec.Variables[steerVarSettings].Set(settings)
@@ -119,7 +120,7 @@ func (s *steering) load(spec *ebpf.CollectionSpec, dir string) error {
 	if !errors.Is(err, ebpf.ErrMapIncompatible) {
 		return err
 	}
-	time.Sleep(staleAfter + 2*quietAfter)
+	time.Sleep(staleAfter + 2*s.quiet)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove maps of another version: %w", err)
 	}
@@ -262,13 +263,10 @@ func (s *steering) recall(ctx context.Context) {
 	s.drain(ctx)
 }
 
-// drainPatience bounds the wait for flows to come back. Under a load that never leaves a queue empty some do not; their packets
-// may be reordered once, when the masks go.
-const drainPatience = 4 * quietAfter
-
-// drain waits until no packets are under way to other cores. The programs must have been told to send none.
+// drain waits until no packets are under way to other cores. The programs must have been told to send none. The wait is bounded:
+// under a load that never leaves a queue empty some flows do not come back; their packets may be reordered once, when the masks go.
 func (s *steering) drain(ctx context.Context) {
-	deadline := time.Now().Add(drainPatience)
+	deadline := time.Now().Add(4 * s.quiet)
 	for s.underWay() && time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
@@ -279,7 +277,7 @@ func (s *steering) underWay() bool {
 	now := monotonic()
 	for i := range s.flows.values {
 		f := &s.flows.values[i]
-		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(quietAfter) {
+		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(s.quiet) {
 			return true
 		}
 	}
