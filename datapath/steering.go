@@ -272,16 +272,25 @@ func (s *steering) drain(ctx context.Context) {
 	}
 }
 
-// underWay tells whether a bucket has sent packets to other cores of late.
+// underWay tells whether a bucket has sent packets to other cores of late, for either stage.
 func (s *steering) underWay() bool {
 	now := monotonic()
 	for i := range s.flows.values {
-		f := &s.flows.values[i]
-		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(s.quiet) {
+		f, p := &s.flows.values[i], &s.passages.values[i]
+		// A coarse clock, and another CPU's, may be a little ahead of what was read here.
+		if recent := int64(now-atomic.LoadUint64(&f.Last)) < int64(s.quiet); !recent {
+			continue
+		}
+		if atomic.LoadUint32(&f.Vxlan) != slotInline || s.elsewhere(atomic.LoadUint32(&p.Container), i>>s.bits) {
 			return true
 		}
 	}
 	return false
+}
+
+// elsewhere tells whether a slot is of another core than the CPU.
+func (s *steering) elsewhere(slot uint32, cpu int) bool {
+	return int(slot) < len(s.cores.values) && int(s.cores.values[slot].Cpu) != cpu
 }
 
 // monotonic is the programs' clock, in nanoseconds.
