@@ -105,10 +105,11 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	}
 	s.line = line
 	if s.programs.linedUp() != line.all {
-		s.programs.reline(ctx, line.all)
+		// Masks follow when the devices are looked at.
+		err = s.programs.reline(ctx, line.all, func() error { return nil })
 	}
 	s.wake()
-	return nil
+	return err
 }
 
 // retireSteering unloads the programs when no network needs them any more.

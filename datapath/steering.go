@@ -192,26 +192,39 @@ func (s *steering) dropNetwork(vni VNI) error {
 	return nil
 }
 
-// reline gives other CPUs slots. Packets come back first to where they come in, and what was known of slots is forgotten: a rank
-// among one set of CPUs is nothing in another.
-func (s *steering) reline(ctx context.Context, cpus CPUSet) {
+// reline gives other CPUs slots, and has masks set accordingly. Packets come back first to where they come in. There they stay, with
+// a hash that says so whatever the masks, as long as no CPU has a slot: until masks are as the slots will be.
+func (s *steering) reline(ctx context.Context, cpus CPUSet, setMasks func() error) error {
 	s.recall(ctx)
+	s.lineUp(nil)
+	s.forgetSlots()
+	err := setMasks()
+	if errors.Is(err, ErrRPSReduced) {
+		return err // a rank among some CPUs is nothing among others
+	}
+	s.lineUp(slices.Collect(cpus.All()))
+	s.forgetSlots()
+	return err
+}
+
+// forgetSlots is for when all packets stay where they come in, and slots have changed.
+func (s *steering) forgetSlots() {
+	time.Sleep(time.Millisecond) // programs that know the old slots come to their end
 	for i := range s.flows.values {
 		atomic.StoreUint32(&s.flows.values[i].Vxlan, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Container, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Relay, slotInline)
 	}
-	s.lineUp(slices.Collect(cpus.All()))
 }
 
 // lineUp gives CPUs slots in the order of their numbers, as RPS ranks them. Nothing may be steered meanwhile.
 func (s *steering) lineUp(cpus []int) {
 	for i := range s.slots.values {
-		s.slots.values[i].Slot = slotInline
+		atomic.StoreUint32(&s.slots.values[i].Slot, slotInline)
 	}
 	for slot, cpu := range cpus {
 		s.cores.values[slot] = steerCore{Cpu: uint32(cpu), Hash: hashOf(slot, len(cpus))}
-		s.slots.values[cpu].Slot = uint32(slot)
+		atomic.StoreUint32(&s.slots.values[cpu].Slot, uint32(slot))
 	}
 }
 
