@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -30,5 +31,38 @@ func TestSteerUnderWay(t *testing.T) {
 		if got := b.underWay(); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// While slots change, packets stay where they come in, whatever the masks are by then; and they go on to do so if masks could not be had.
+func TestSteerStaysWhileSlotsChange(t *testing.T) {
+	p := newPipeline(t, Static)
+	p.nic, p.app = 1, 0 // of a smaller rank without CPU 0
+	g, r := p.generator(1), p.reader(1)
+	stop := p.keepFresh()
+	defer stop()
+	stay := func() {
+		t.Helper()
+		before := p.counts()
+		sent, got := p.sendSome(g, r, 20_000, 50*time.Millisecond)
+		if n := got.Total(); sent == 0 || n.Received != sent || n.Reordered > 0 {
+			t.Errorf("sent %d packets, received %d, reordered %d", sent, n.Received, n.Reordered)
+		}
+		p.checkStages(t, before, allInline, sent)
+	}
+	p.place(0) // both stages on CPU 0
+	if sent, _ := p.sendSome(g, r, 20_000, 50*time.Millisecond); hops(p.counts()) == 0 {
+		t.Fatalf("no hop of %d packets: the test shows nothing", sent)
+	}
+	s := p.b.steer.programs
+	for _, failure := range []error{nil, ErrRPSReduced} {
+		err := s.reline(t.Context(), NewCPUSet(p.nic), func() error { stay(); return failure })
+		if !errors.Is(err, failure) {
+			t.Errorf("%v, want %v", err, failure)
+		}
+	}
+	stay()
+	if got := s.linedUp(); !got.IsEmpty() {
+		t.Errorf("CPUs %s have slots, and no masks", got)
 	}
 }
