@@ -107,7 +107,8 @@ func machineOf(line lineup) balance.Machine {
 	return m
 }
 
-// fillStatic writes the placements of static mode into both planTables: they depend on nothing that changes.
+// fillStatic writes the placements of static mode into both planTables: they depend on nothing that changes. Packets that come in
+// at a CPU that is just coming online stay there.
 func (b *balancer) fillStatic() {
 	n := b.programs.buckets()
 	for i := range b.programs.plans.values {
@@ -116,14 +117,12 @@ func (b *balancer) fillStatic() {
 	for cpu := range b.rank {
 		first, count := b.programs.bucketsOf(cpu)
 		nic := b.rank[cpu]
-		if nic < 0 {
-			continue
-		}
 		for i := range count {
-			place, second := balance.Static(b.machine, i)
-			kernel := b.kernel(place)
-			if place.VXLAN == nic {
+			kernel := uint32(placementInline)
+			if place, second := balance.Static(b.machine, i); nic >= 0 && place.VXLAN == nic {
 				kernel = b.kernel(second) | slotSecond
+			} else if nic >= 0 {
+				kernel = b.kernel(place)
 			}
 			for table := range planTables {
 				b.programs.plans.values[table*n+first+i].Placement[steerModeMODE_STATIC-1] = kernel

@@ -129,10 +129,10 @@ func TestSplitHandsOver(t *testing.T) {
 			sent, _ := p.pour(g, s, 5_000, 100*time.Millisecond)
 			p.checkFirst(t, before, first, sent.Packets())
 			before = p.counts()
-			if udp, got := p.send(u, r, 10_000, 20*time.Millisecond); got.Total().Received != udp.Packets() {
-				t.Errorf("UDP: sent %d, received %d", udp.Packets(), got.Total().Received)
+			if udp, got := p.send(u, r, 10_000, 20*time.Millisecond); got.Total().Received != udp {
+				t.Errorf("UDP: sent %d, received %d", udp, got.Total().Received)
 			} else {
-				p.checkFirst(t, before, slotInline, udp.Packets())
+				p.checkFirst(t, before, slotInline, udp)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -246,9 +247,9 @@ func (p *splitting) forget() {
 }
 
 // underWay tells whether a bucket has sent frames to other cores of late.
-func (p *splitting) underWay(now uint64) bool {
+func (p *splitting) underWay(now uint64, quiet time.Duration) bool {
 	return p != nil && slices.ContainsFunc(p.states.values, func(s splitSplit) bool {
-		return s.Counting != 0 && s.Slot != slotInline && now-s.Last < uint64(quietAfter)
+		return s.Counting != 0 && s.Slot != slotInline && int64(now-s.Last) < int64(quiet)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 )
 
 // SteeringConfig says how packets are steered on this host, where they are.
@@ -18,6 +19,9 @@ type SteeringConfig struct {
 	Port uint16
 	// Split says whether the first stage of TCP flows may be split, where the balancer finds that it wins.
 	Split bool
+	// Quiet is after what time of silence none of a flow's packets can be under way any more; the default if 0. A machine that
+	// is emulated needs longer.
+	Quiet time.Duration
 }
 
 // DefaultPins is in the bpffs that every distribution mounts.
@@ -43,6 +47,9 @@ type steer struct {
 func newSteer(c SteeringConfig) *steer {
 	if c.Pins == "" {
 		c.Pins = DefaultPins
+	}
+	if c.Quiet == 0 {
+		c.Quiet = quietAfter
 	}
 	return &steer{
 		config: c, networks: map[VNI]steeredNetwork{}, endpoints: map[string]steeredEndpoint{}, problems: map[string]string{},
@@ -92,7 +99,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 		return err
 	}
 	err = d.inHost(ctx, func() (err error) {
-		s.programs, err = openSteering(s.config.Pins, s.config.Port, haveTCX())
+		s.programs, err = openSteering(s.config, haveTCX())
 		return err
 	})
 	if err != nil {
@@ -100,10 +107,11 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	}
 	s.line = line
 	if s.programs.linedUp() != line.all {
-		s.programs.reline(ctx, line.all)
+		// Masks follow when the devices are looked at.
+		err = s.programs.reline(ctx, line.all, func() error { return nil })
 	}
 	s.wake()
-	return nil
+	return err
 }
 
 // retireSteering unloads the programs when no network needs them any more.

@@ -39,6 +39,7 @@ type steering struct {
 	split   *splitting // nil unless the first stage may be split
 	bits    int        // of the number of buckets of one core
 	cpus    int        // that have buckets of their own, a power of two
+	quiet   time.Duration
 	tcx     bool
 
 	control  shared[steerControl]
@@ -62,25 +63,25 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 // cpuOf is the CPU where the frames of a bucket's flows come in.
 func (s *steering) cpuOf(bucket int) int { return bucket >> s.bits }
 
-// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets.
-func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
+// openSteering loads the programs, with the maps pinned in a directory that it makes if need be. It changes nothing about packets.
+func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	s := &steering{tcx: tcx}
+	s := &steering{quiet: c.Quiet, tcx: tcx}
 	s.dimension(possible)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(c.Pins, 0o700); err != nil {
 		return nil, fmt.Errorf("load steering: make directory for maps: %w: is a bpffs mounted? mount -t bpf bpf /sys/fs/bpf", err)
 	}
-	spec, err := s.spec(possible, port)
+	spec, err := s.spec(possible, c.Port)
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := s.load(spec, dir); err != nil {
+	if err := s.load(spec, c.Pins); err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := errors.Join(s.share(), s.watchPolls(dir)); err != nil {
+	if err := errors.Join(s.share(), s.watchPolls(c.Pins)); err != nil {
 		return nil, errors.Join(fmt.Errorf("load steering: %w", err), s.close())
 	}
 	if s.control.values[0].Seed == 0 {
@@ -121,7 +122,7 @@ func (s *steering) fit(spec *ebpf.CollectionSpec, possible int, port uint16) err
 		}
 	}
 	return spec.Variables[steerVarSettings].Set(steerSettings{
-		Stale: uint64(staleAfter), Quiet: uint64(quietAfter), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
+		Stale: uint64(staleAfter), Quiet: uint64(s.quiet), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
 		Port: uint32(port),
 	})
 }
@@ -134,7 +135,7 @@ func (s *steering) load(spec *ebpf.CollectionSpec, dir string) error {
 	if !errors.Is(err, ebpf.ErrMapIncompatible) {
 		return err
 	}
-	time.Sleep(staleAfter + 2*quietAfter)
+	time.Sleep(staleAfter + 2*s.quiet)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove maps of another version: %w", err)
 	}
@@ -206,27 +207,40 @@ func (s *steering) dropNetwork(vni VNI) error {
 	return nil
 }
 
-// reline gives other CPUs slots. Packets come back first to where they come in, and what was known of slots is forgotten: a rank
-// among one set of CPUs is nothing in another.
-func (s *steering) reline(ctx context.Context, cpus CPUSet) {
+// reline gives other CPUs slots, and has masks set accordingly. Packets come back first to where they come in. There they stay, with
+// a hash that says so whatever the masks, as long as no CPU has a slot: until masks are as the slots will be.
+func (s *steering) reline(ctx context.Context, cpus CPUSet, setMasks func() error) error {
 	s.recall(ctx)
+	s.lineUp(nil)
+	s.forgetSlots()
+	err := setMasks()
+	if errors.Is(err, ErrRPSReduced) {
+		return err // a rank among some CPUs is nothing among others
+	}
+	s.lineUp(slices.Collect(cpus.All()))
+	s.forgetSlots()
+	return err
+}
+
+// forgetSlots is for when all packets stay where they come in, and slots have changed.
+func (s *steering) forgetSlots() {
+	time.Sleep(time.Millisecond) // programs that know the old slots come to their end
 	for i := range s.flows.values {
 		atomic.StoreUint32(&s.flows.values[i].Vxlan, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Container, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Relay, slotInline)
 	}
 	s.split.forget()
-	s.lineUp(slices.Collect(cpus.All()))
 }
 
 // lineUp gives CPUs slots in the order of their numbers, as RPS ranks them. Nothing may be steered meanwhile.
 func (s *steering) lineUp(cpus []int) {
 	for i := range s.slots.values {
-		s.slots.values[i].Slot = slotInline
+		atomic.StoreUint32(&s.slots.values[i].Slot, slotInline)
 	}
 	for slot, cpu := range cpus {
 		s.cores.values[slot] = steerCore{Cpu: uint32(cpu), Hash: hashOf(slot, len(cpus))}
-		s.slots.values[cpu].Slot = uint32(slot)
+		atomic.StoreUint32(&s.slots.values[cpu].Slot, uint32(slot))
 	}
 }
 
@@ -278,28 +292,34 @@ func (s *steering) recall(ctx context.Context) {
 	s.drain(ctx)
 }
 
-// drainPatience bounds the wait for flows to come back. Under a load that never leaves a queue empty some do not; their packets
-// may be reordered once, when the masks go.
-const drainPatience = 4 * quietAfter
-
-// drain waits until no packets are under way to other cores. The programs must have been told to send none.
+// drain waits until no packets are under way to other cores. The programs must have been told to send none. The wait is bounded:
+// under a load that never leaves a queue empty some flows do not come back; their packets may be reordered once, when the masks go.
 func (s *steering) drain(ctx context.Context) {
-	deadline := time.Now().Add(drainPatience)
+	deadline := time.Now().Add(4 * s.quiet)
 	for s.underWay() && time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// underWay tells whether a bucket has sent packets to other cores of late.
+// underWay tells whether a bucket has sent packets to other cores of late, for either stage.
 func (s *steering) underWay() bool {
 	now := monotonic()
 	for i := range s.flows.values {
-		f := &s.flows.values[i]
-		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(quietAfter) {
+		f, p := &s.flows.values[i], &s.passages.values[i]
+		// A coarse clock, and another CPU's, may be a little ahead of what was read here.
+		if recent := int64(now-atomic.LoadUint64(&f.Last)) < int64(s.quiet); !recent {
+			continue
+		}
+		if atomic.LoadUint32(&f.Vxlan) != slotInline || s.elsewhere(atomic.LoadUint32(&p.Container), i>>s.bits) {
 			return true
 		}
 	}
-	return s.split.underWay(now)
+	return s.split.underWay(now, s.quiet)
+}
+
+// elsewhere tells whether a slot is of another core than the CPU.
+func (s *steering) elsewhere(slot uint32, cpu int) bool {
+	return int(slot) < len(s.cores.values) && int(s.cores.values[slot].Cpu) != cpu
 }
 
 // monotonic is the programs' clock, in nanoseconds.

@@ -138,7 +138,8 @@ func setMetadata(fd int) asm.Instructions {
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, skbMark, asm.Word),
 		asm.JNE.Imm(asm.R2, 0, "end"),
-		asm.StoreImm(asm.R6, skbMark, 1, asm.Word),
+		asm.Mov.Imm(asm.R2, 1), // verifiers before 6.3 let no constant be stored into the context
+		asm.StoreMem(asm.R6, skbMark, asm.R2, asm.Word),
 		asm.LoadMapValue(asm.R7, fd, 0),
 		asm.LoadMem(asm.R2, asm.R7, fieldTag, asm.Word),
 		asm.StoreMem(asm.R6, skbTag, asm.R2, asm.Word),
