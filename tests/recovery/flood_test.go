@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -148,6 +149,7 @@ func (f *flood) during(something func()) window {
 		sent, err := f.generator.Run(ctx, f.rate, windowLimit)
 		done <- result{sent, err}
 	}()
+	f.awaitPacket()
 	time.Sleep(tail)
 	something()
 	time.Sleep(tail)
@@ -168,6 +170,18 @@ func (f *flood) during(something func()) window {
 		w.backlogs += core.Softnet.Dropped
 	}
 	return w
+}
+
+// awaitPacket waits until the reader has had a packet: a busy machine may take its time to begin.
+func (f *flood) awaitPacket() {
+	f.t.Helper()
+	lab.Eventually(f.t, windowLimit/2, func() error {
+		counts, err := f.reader.Counts()
+		if err == nil && counts.Total().Received == 0 {
+			err = errors.New("no packet has arrived")
+		}
+		return err
+	})
 }
 
 // longestGap is the longest time without a packet between the first and the last.

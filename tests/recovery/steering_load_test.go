@@ -160,9 +160,6 @@ func (s siege) window(f *flood, what string, something func()) window {
 	w := f.during(something)
 	w.steps = s.steps().since(before)
 	s.t.Logf("%s: %v; %v", what, w, w.steps)
-	if w.received == 0 {
-		s.t.Fatalf("%s: nothing arrived", what)
-	}
 	if w.reordered > 0 || w.duplicates > 0 {
 		s.t.Errorf("%s: %d packets reordered, %d duplicated", what, w.reordered, w.duplicates)
 	}
