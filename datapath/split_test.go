@@ -223,16 +223,7 @@ func TestSplitSurvivesRestart(t *testing.T) {
 	p := newSplitPipeline(t)
 	restart := func() {
 		t.Helper()
-		next, err := Open(Config{Netns: p.b.path(), Steering: p.b.steer.config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { next.Close() })
-		next.log = p.b.log
-		if err := p.b.Close(); err != nil {
-			t.Error(err)
-		}
-		p.b.Datapath = next
+		p.restart()
 		p.b.ensureNetwork(p.network(Static))
 	}
 	id := func() string {

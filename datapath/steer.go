@@ -71,7 +71,11 @@ func (d *Datapath) adoptSteering(ctx context.Context) error {
 	if s.adopted {
 		return nil
 	}
-	if _, err := os.Stat(s.config.Pins); errors.Is(err, fs.ErrNotExist) {
+	left, err := d.steeredDevices(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.config.Pins); errors.Is(err, fs.ErrNotExist) && len(left) == 0 {
 		s.adopted = true
 		return nil
 	}
@@ -84,8 +88,38 @@ func (d *Datapath) adoptSteering(ctx context.Context) error {
 	for entries.Next(&vni, &network) {
 		s.networks[VNI(vni)] = steeredNetwork{mode: modeOf(network.Mode)}
 	}
-	s.adopted = entries.Err() == nil
-	return entries.Err()
+	if err := entries.Err(); err != nil {
+		return err
+	}
+	for _, vni := range left { // new maps, in the place of another version's or of lost ones, do not tell of these
+		if _, known := s.networks[vni]; !known {
+			s.networks[vni] = steeredNetwork{mode: Off}
+		}
+	}
+	s.adopted = true
+	return d.retireSteering(ctx) // if an earlier run was killed before it did
+}
+
+// steeredDevices finds the networks whose VXLAN devices have a program of ours.
+func (d *Datapath) steeredDevices(ctx context.Context) (found []VNI, err error) {
+	list, err := d.rt.links(ctx, ofKind(kindVXLAN))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range list {
+		t, ok := parseTag(l.tag)
+		if !ok {
+			continue
+		}
+		has, err := d.attachedHost(ctx, hook{device: l.index}, nameVXLAN)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			found = append(found, t.vni)
+		}
+	}
+	return found, nil
 }
 
 // loadSteering loads the programs if they are not.

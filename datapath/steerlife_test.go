@@ -112,28 +112,19 @@ func TestSteerEndsWithItsNetwork(t *testing.T) {
 	}
 }
 
-// A daemon that is started anew goes on with flows where they are, in order and without a loss, also when it was killed.
+// A daemon that is started anew goes on with flows where they are, in order and without a loss but for what a reader that gets no
+// time leaves in its socket, also when it was killed.
 func TestSteerSurvivesRestart(t *testing.T) {
 	p := newPipeline(t, Dynamic)
 	p.place(1) // vxlan stage on slot 1, container stage on slot 0
 	traffic := p.traffic(t, 8, 30_000)
 	time.Sleep(300 * time.Millisecond)
 	for range 3 {
-		next, err := Open(Config{Netns: p.b.path(), Steering: p.b.steer.config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { next.Close() })
-		next.log = p.b.log
-		old := p.b.Datapath // as if it had been killed: it does nothing any more, and its files are closed
-		p.b.Datapath = next
-		if err := old.Close(); err != nil {
-			t.Error(err)
-		}
+		p.restart()
 		p.b.ensureNetwork(p.network(Dynamic))
 		p.b.ensureEndpoint(p.cb.Endpoint)
 		ctx, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		if err := next.Balance(ctx); err != nil {
+		if err := p.b.Balance(ctx); err != nil {
 			t.Error(err)
 		}
 		stop()

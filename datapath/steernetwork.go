@@ -148,6 +148,24 @@ func (d *Datapath) attachHost(ctx context.Context, h hook, p *ebpf.Program, name
 	})
 }
 
+// attachedHost tells whether a program of ours is attached to a device in the host's namespace.
+func (d *Datapath) attachedHost(ctx context.Context, h hook, name string) (attached bool, err error) {
+	err = d.inHost(ctx, func() error {
+		if !haveTCX() {
+			filter, err := d.rt.findTC(ctx, h, name)
+			attached = filter != nil
+			return err
+		}
+		program, _, err := h.findTCX(name)
+		attached = program != nil
+		return errors.Join(err, program.Close())
+	})
+	if errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	return attached, err
+}
+
 // detachHost takes off what attachHost has attached. A device that is gone is no error.
 func (d *Datapath) detachHost(ctx context.Context, h hook, name string) error {
 	if !d.steer.programs.tcx {

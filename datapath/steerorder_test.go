@@ -12,8 +12,12 @@ import (
 	"falcon/tests/bench/load"
 )
 
-// orderPackets is how many packets this test sends for each number of flows; $FALCON_ORDER_PACKETS says otherwise.
+// orderPackets is how many packets this test sends for each number of flows; $FALCON_ORDER_PACKETS says otherwise. More than go test
+// has patience for, at some 10^5 to 10^6 per second, wants its -timeout too.
 const orderPackets = 1_000_000
+
+// orderReport is how often a long run tells how far it is.
+const orderReport = 10 * time.Second
 
 // Flows that are told to go elsewhere as fast as can be, under as much load as the machine can take, arrive in order and whole.
 func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
@@ -56,7 +60,12 @@ func (o orderly) check(t *testing.T) {
 // sendMany offers packets as fast as can be until there were so many.
 func (p *pipeline) sendMany(g *load.Generator, r *load.UDPReader, packets uint64) (o orderly) {
 	p.b.t.Helper()
+	reported := time.Now()
 	for o.sent < packets {
+		if time.Since(reported) >= orderReport {
+			p.b.t.Logf("%d of %d packets: %+v", o.sent, packets, o)
+			reported = time.Now()
+		}
 		before := p.backlogDrops()
 		sent, got := p.send(g, r, 0, time.Second)
 		n := got.Total()
