@@ -4,7 +4,7 @@ import "falcon/datapath/balance"
 
 // The kernel's limits and what the simulated machine costs.
 const (
-	step        = 0.0001 // seconds
+	step        = 0.0002 // seconds
 	ringLimit   = 1024   // packets, usual receive ring
 	backlog     = 1000   // packets, net.core.netdev_max_backlog
 	socketLimit = 256    // packets; net.core.rmem_default holds about as many small ones
