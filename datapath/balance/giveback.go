@@ -3,8 +3,8 @@ package balance
 // giveBack takes hops away where everything would fit comfortably without them.
 func giveBack(c *config, s *state, w *workspace, most int) int {
 	moves := 0
-	for _, i := range w.order {
-		f := &w.flow[i]
+	for i := range w.order {
+		f := &w.flow[w.order[i].flow]
 		if moves >= most {
 			break
 		}

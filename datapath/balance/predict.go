@@ -1,9 +1,6 @@
 package balance
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // age lets time pass for the buckets. One that has had no packets for a while is back inline: whatever comes next is as
 // likely a mouse.
@@ -50,7 +47,7 @@ func predict(c *config, s *state, w *workspace) {
 		demand(c, s, f, w)
 		f.foot = c.footprint(&f.need, f.place)
 		w.load.ring[f.nic] += f.foot.load[0]
-		w.order = append(w.order, int32(i))
+		w.order = append(w.order, rank{f.need.total(), int32(f.bucket), int32(i)})
 	}
 	for i := range w.flow {
 		f := &w.flow[i]
@@ -58,8 +55,14 @@ func predict(c *config, s *state, w *workspace) {
 		w.load.ring[f.nic] -= f.foot.load[0]
 		w.load.add(&f.foot)
 	}
-	slices.SortFunc(w.order, func(a, b int32) int {
-		x, y := &w.flow[a], &w.flow[b]
-		return cmp.Or(cmp.Compare(y.need.total(), x.need.total()), cmp.Compare(x.bucket, y.bucket))
+	slices.SortFunc(w.order, func(x, y rank) int {
+		switch {
+		case x.work > y.work:
+			return -1
+		case x.work < y.work:
+			return 1
+		default:
+			return int(x.bucket - y.bucket)
+		}
 	})
 }

@@ -4,8 +4,8 @@ package balance
 // pressure, if that saves enough.
 func spread(c *config, s *state, w *workspace) int {
 	moves, tries := 0, 0
-	for _, i := range w.order {
-		f := &w.flow[i]
+	for i := range w.order {
+		f := &w.flow[w.order[i].flow]
 		if moves >= c.set.Moves || tries >= c.set.Tries {
 			break
 		}

@@ -13,9 +13,16 @@ type workspace struct {
 	slope    []float64  // by core: foreign load that a delivered packet per second brings
 	load     ledger     // predicted, with what has been decided so far
 	flow     []candidate
-	order    []int32 // indices into flow, largest work first
+	order    []rank // of flow, largest work first
 	seen     [Buckets]bool
 	cores    [mostCores]int16 // those that a search considers
+}
+
+// rank is a place in the order of flows. It holds what that depends on, for sorting the flows themselves is slow.
+type rank struct {
+	work   float64
+	bucket int32
+	flow   int32 // index in workspace.flow
 }
 
 // candidate is a flow of this tick: what it needs and where it is taken to be.
@@ -42,7 +49,7 @@ func newWorkspace(cores int) *workspace {
 		slope:  make([]float64, cores),
 		load:   newLedger(cores),
 		flow:   make([]candidate, 0, Buckets),
-		order:  make([]int32, 0, Buckets),
+		order:  make([]rank, 0, Buckets),
 	}
 }
 
