@@ -16,6 +16,8 @@ type SteeringConfig struct {
 	CPUs string
 	// Port is the UDP port of the VXLAN devices.
 	Port uint16
+	// Expected: networks are to be steered, so that what keeps them from it is worth telling before there is one.
+	Expected bool
 }
 
 // DefaultPins is in the bpffs that every distribution mounts.
@@ -96,6 +98,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.noteSteering(problemPrograms, nil)
 	s.line = line
 	if s.programs.linedUp() != line.all {
 		s.programs.reline(ctx, line.all)
@@ -139,14 +142,39 @@ func (d *Datapath) closeSteering() error {
 	return d.dropSteering()
 }
 
-// noteSteering keeps what is wrong with a part of steering, or that it is right again.
+// problemPrograms is a problem of steering as such.
+const problemPrograms = "programs"
+
+// tryPrograms loads the programs, and lets go of them again if there is no network yet that needs them.
+func (d *Datapath) tryPrograms(ctx context.Context) {
+	s := d.steer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := d.adoptSteering(ctx)
+	if err == nil {
+		err = d.loadSteering(ctx)
+	}
+	if err == nil {
+		err = d.retireSteering(ctx)
+	}
+	if ctx.Err() == nil {
+		d.noteSteering(problemPrograms, err)
+	}
+}
+
+// noteSteering keeps what is wrong with a part of steering, or that it is right again. What several parts suffer from is said
+// once.
 func (d *Datapath) noteSteering(what string, err error) {
 	s := d.steer
 	if err == nil {
 		delete(s.problems, what)
 		return
 	}
-	if s.problems[what] != err.Error() {
+	known := false
+	for _, why := range s.problems {
+		known = known || why == err.Error()
+	}
+	if !known {
 		d.log.WithError(err).Warnf("packets are not steered as they should be: %s", what)
 	}
 	s.problems[what] = err.Error()

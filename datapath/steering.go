@@ -57,7 +57,8 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 	return (cpu & (s.cpus - 1)) << s.bits, 1 << s.bits
 }
 
-// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets.
+// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets, and
+// leaves nothing if it fails: what is pinned tells the next run that something is steered.
 func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -65,18 +66,23 @@ func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
 	}
 	s := &steering{tcx: tcx}
 	s.dimension(possible)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("load steering: make directory for maps: %w: is a bpffs mounted? mount -t bpf bpf /sys/fs/bpf", err)
-	}
-	spec, err := s.spec(possible, port)
+	made, err := makePins(dir)
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := s.load(spec, dir); err != nil {
-		return nil, fmt.Errorf("load steering: %w", err)
+	spec, err := s.spec(possible, port)
+	if err == nil {
+		err = s.load(spec, dir)
 	}
-	if err := errors.Join(s.share(), s.watchPolls(dir)); err != nil {
-		return nil, errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+	if err == nil {
+		err = errors.Join(s.share(), s.watchPolls(dir))
+	}
+	if err != nil {
+		err = errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+		if made {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+		return nil, err
 	}
 	if s.control.values[0].Seed == 0 {
 		s.control.values[0].Seed = rand.Uint32() | 1 // kept: with another one, flows would change their buckets
@@ -145,9 +151,14 @@ func (s *steering) share() error {
 // pollsPin is the name of the link that counts polls.
 const pollsPin = "polls"
 
+// attachPolls has a program see the ends of polls as long as the link is open or pinned.
+func attachPolls(p *ebpf.Program) (ebpflink.Link, error) {
+	return ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "napi_poll", Program: p})
+}
+
 // watchPolls has the ends of polls counted, in the place of an earlier run.
 func (s *steering) watchPolls(dir string) error {
-	l, err := ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "napi_poll", Program: s.objects.FalconPoll})
+	l, err := attachPolls(s.objects.FalconPoll)
 	if err != nil {
 		return fmt.Errorf("watch polls: %w", err)
 	}
