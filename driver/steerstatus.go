@@ -3,10 +3,12 @@ package driver
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"falcon/datapath"
 	"falcon/store"
@@ -52,12 +54,25 @@ func (d *Driver) steeringStatus(ctx context.Context) SteeringStatus {
 	return s
 }
 
-// problems lists what does not work about steering.
+// problemsNamed is how many parts that suffer from the same are named.
+const problemsNamed = 3
+
+// problems lists what does not work about steering, and which parts suffer from it.
 func (s SteeringStatus) problems() []Degraded {
-	var list []Degraded
+	suffer := map[string][]string{}
 	for _, what := range slices.Sorted(maps.Keys(s.Kernel.Problems)) {
-		list = append(list, Degraded{What: "steering: " + what, Why: s.Kernel.Problems[what]})
+		why := s.Kernel.Problems[what]
+		suffer[why] = append(suffer[why], what)
 	}
+	var list []Degraded
+	for why, parts := range suffer {
+		more := ""
+		if n := len(parts) - problemsNamed; n > 0 {
+			parts, more = parts[:problemsNamed], fmt.Sprintf(" and %d more", n)
+		}
+		list = append(list, Degraded{What: "steering: " + strings.Join(parts, ", ") + more, Why: why})
+	}
+	slices.SortFunc(list, func(a, b Degraded) int { return strings.Compare(a.What, b.What) })
 	return list
 }
 
