@@ -3,12 +3,17 @@ package main
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"falcon/datapath"
 	"falcon/driver"
+	"falcon/tests/lab"
 )
 
 // sysctls is a directory as /proc/sys/net/core.
@@ -87,4 +92,52 @@ func TestSteered(t *testing.T) {
 			t.Errorf("%+v: %t", c.status, got)
 		}
 	}
+}
+
+// inScratch runs f in a network namespace of its own, with a device fvx-7 that has a table of flows and fvx-8 that has none.
+func inScratch(t *testing.T, f func()) {
+	t.Helper()
+	lab.Require(t)
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = exec.Command("unshare", "--mount", "sh", "-c", `ip link add fvx-7 type veth peer name fvx-8 &&
+				mount -t sysfs none /sys && echo 256 > /sys/class/net/fvx-7/queues/rx-0/rps_flow_cnt`).Run()
+		}
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A table of flows matters where the machine has RFS on, at devices that packets are steered to.
+func TestRFSAdvice(t *testing.T) {
+	on, off := sysctls(t, map[string]string{"rps_sock_flow_entries": "32768"}), sysctls(t, map[string]string{"rps_sock_flow_entries": "0"})
+	inScratch(t, func() {
+		dp, err := openDatapath()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer dp.Close()
+		for _, c := range []struct {
+			dir     string
+			devices []string
+			want    string
+		}{
+			{on, []string{"fvx-8", "fvx-7"}, "/sys/class/net/fvx-7/queues/rx-0/rps_flow_cnt"},
+			{on, []string{"fvx-8"}, ""}, {off, []string{"fvx-7"}, ""}, {t.TempDir(), []string{"fvx-7"}, ""},
+		} {
+			f := examineRFS(t.Context(), dp, c.dir, c.devices)
+			if !f.OK || (f.Advice != "") != (c.want != "") || !strings.Contains(f.Advice, c.want) {
+				t.Errorf("%+v: %+v", c, f)
+			}
+		}
+	})
 }
