@@ -110,8 +110,8 @@ func (d *Datapath) changeLine(ctx context.Context, line lineup) error {
 		if e.line.IsEmpty() {
 			continue
 		}
-		err := d.steerVeth(ctx, e.endpoint, e.host)
-		if err == nil {
+		complete, err := d.steerVeth(ctx, e.endpoint, e.host)
+		if err == nil && complete {
 			e.line = line.all
 			s.endpoints[id] = e
 		}
