@@ -37,6 +37,7 @@ type steer struct {
 	endpoints map[string]steeredEndpoint // by ID
 	problems  map[string]string
 	balancer  *balancer     // nil unless it runs
+	idle      idleLoad      // for when it does not
 	changed   chan struct{} // capacity 1: the balancer is to look again
 }
 
@@ -139,7 +140,7 @@ func (d *Datapath) dropSteering() error {
 func (d *Datapath) closeSteering() error {
 	d.steer.mu.Lock()
 	defer d.steer.mu.Unlock()
-	return d.dropSteering()
+	return errors.Join(d.dropSteering(), d.steer.idle.close())
 }
 
 // problemPrograms is a problem of steering as such.

@@ -36,6 +36,8 @@ type FlowPlace struct {
 	Port      uint16       `json:"port"` // of the container's side
 	Packets   float64      `json:"packets_per_second"`
 	Bytes     float64      `json:"bytes_per_second"`
+	Sent      uint32       `json:"sent"`   // packets so far, modulo 2^32
+	Volume    uint64       `json:"volume"` // bytes so far
 	NIC       int          `json:"nic_cpu"`
 	VXLAN     int          `json:"vxlan_cpu"`
 	Container int          `json:"container_cpu"`
@@ -117,7 +119,7 @@ func (d *Driver) doorplates() map[doorplate]store.Endpoint {
 func placeOf(f datapath.FlowStatus) FlowPlace {
 	p := FlowPlace{
 		Bucket: f.Bucket, VNI: f.VNI, MAC: f.MAC, Protocol: protocolName(f.Protocol), Port: f.Port,
-		Packets: f.Packets, Bytes: f.Bytes, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
+		Packets: f.Packets, Bytes: f.Bytes, Sent: f.Sent, Volume: f.Volume, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
 	}
 	if p.VXLAN < 0 {
 		p.VXLAN = p.NIC
