@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,16 +14,15 @@ import (
 	"falcon/driver"
 )
 
-// steered tells whether the daemon is to steer any network.
+// steered tells whether the daemon is to steer any network, or will once there is one.
 func steered(s *driver.Status) bool {
 	if s == nil {
 		return false
 	}
-	on := s.Steering.Mode != string(datapath.Off) || s.Steering.Experiment != ""
-	for _, n := range s.Networks {
-		on = on || n.Steering != string(datapath.Off)
+	if len(s.Networks) == 0 {
+		return cmp.Or(s.Steering.Experiment, s.Steering.Mode) != string(datapath.Off)
 	}
-	return on
+	return slices.ContainsFunc(s.Networks, func(n driver.NetworkStatus) bool { return n.Steering != string(datapath.Off) })
 }
 
 // probeSteering tries what the kernel must be able to do for steering. Where nothing is to be steered, nothing fails without.

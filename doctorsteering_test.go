@@ -86,7 +86,7 @@ func TestSteered(t *testing.T) {
 		want   bool
 	}{
 		{nil, false}, {status("off", ""), false}, {status("off", "", "off", "off"), false},
-		{status("static", ""), true}, {status("off", "dynamic"), true}, {status("off", "", "off", "dynamic"), true},
+		{status("static", ""), true}, {status("static", "off"), false}, {status("static", "", "off"), false}, {status("off", "dynamic"), true}, {status("off", "", "off", "dynamic"), true},
 	} {
 		if got := steered(c.status); got != c.want {
 			t.Errorf("%+v: %t", c.status, got)
