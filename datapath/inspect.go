@@ -2,14 +2,12 @@ package datapath
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
-	ebpflink "github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -48,37 +46,21 @@ func (d *Datapath) ProgramsBefore(ctx context.Context, device string) ([]string,
 }
 
 // listTCX names the programs at a hook, in order.
-func (h hook) listTCX() ([]string, error) {
-	attached, err := ebpflink.QueryPrograms(ebpflink.QueryOptions{Target: h.device, Attach: h.attachType()})
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, a := range attached.Programs {
-		p, err := ebpf.NewProgramFromID(a.ID)
-		if errors.Is(err, unix.ENOENT) {
-			continue // detached since
+func (h hook) listTCX() (names []string, err error) {
+	err = h.eachTCX(func(p *ebpf.Program, id ebpf.ProgramID) bool {
+		name := fmt.Sprintf("program %d", id)
+		if info, err := p.Info(); err == nil && info.Name != "" {
+			name = info.Name
 		}
-		if err != nil {
-			return nil, err
-		}
-		info, err := p.Info()
-		if err := errors.Join(err, p.Close()); err != nil {
-			return nil, err
-		}
-		names = append(names, info.Name)
-	}
-	return names, nil
+		names = append(names, name)
+		return false
+	})
+	return names, err
 }
 
 // listTC names the filters at a hook, in order; those that are no program by their kind.
 func (r *rtnl) listTC(ctx context.Context, h hook) ([]string, error) {
-	filters, err := uninterrupted(ctx, func() ([]netlink.Filter, error) {
-		return r.FilterList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: h.device}}, h.parent())
-	})
-	if err != nil {
-		return nil, err
-	}
+	filters, err := r.filters(ctx, h)
 	var names []string
 	for _, f := range filters {
 		name := f.Type()
@@ -87,7 +69,7 @@ func (r *rtnl) listTC(ctx context.Context, h hook) ([]string, error) {
 		}
 		names = append(names, name)
 	}
-	return names, nil
+	return names, err
 }
 
 // QueueSettings are what is set at a device's receive queues, by whomever.
