@@ -11,7 +11,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"falcon/datapath"
 	"falcon/driver"
@@ -48,6 +47,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 			underlay = status.Host.Underlay.Address.String()
 		}
 	}
+	findings = append(findings, probeSteering(ctx, steered(status))...)
 	findings = append(findings, examineHost(ctx, underlay, port, status)...)
 	return append(findings, daemon...)
 }
@@ -75,22 +75,25 @@ func examineHost(ctx context.Context, underlay string, port uint16, status *driv
 		return nil // probe has said so
 	}
 	defer dp.Close()
-	findings := append(examineUnderlay(ctx, dp, underlay), examineBPFFS(), examineNeighbours(neighbourLimit))
-	return append(findings, examineVXLAN(ctx, dp, port, status)...)
+	findings, nic := examineUnderlay(ctx, dp, underlay)
+	findings = append(findings, examineNeighbours(neighbourLimit))
+	findings = append(findings, examineVXLAN(ctx, dp, port, status)...)
+	return append(findings, examineSteering(ctx, dp, nic, status)...)
 }
 
-func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) []datapath.Finding {
+// examineUnderlay gives the device too.
+func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) (findings []datapath.Finding, nic string) {
 	f := datapath.Finding{Check: "underlay"}
 	u, err := dp.Underlay(ctx, which)
 	if err != nil {
 		f.Detail, f.Advice = err.Error(), "give the interface or address between the hosts with --underlay"
-		return []datapath.Finding{f}
+		return []datapath.Finding{f}, ""
 	}
 	f.Detail = fmt.Sprintf("%s on %s, MTU %d: %d inside containers", u.Address, u.Interface, u.MTU, u.OverlayMTU())
 	if f.OK = u.OverlayMTU() >= minOverlayMTU; !f.OK {
 		f.Advice = fmt.Sprintf("raise the MTU of %s and of the path between hosts: IPv6 needs %d inside containers", u.Interface, minOverlayMTU)
 	}
-	return []datapath.Finding{f, examineOffloads(ctx, dp, u.Interface), examineSplit(ctx, dp, u.Interface)}
+	return []datapath.Finding{f, examineOffloads(ctx, dp, u.Interface), examineSplit(ctx, dp, u.Interface)}, u.Interface
 }
 
 // examineOffloads says what the underlay's device leaves to the CPU. Nothing fails without offloads.
@@ -111,19 +114,6 @@ func examineOffloads(ctx context.Context, dp *datapath.Datapath, device string) 
 
 // minOverlayMTU is what IPv6 asks of a link (RFC 8200, section 5).
 const minOverlayMTU = 1280
-
-// bpffs is where pinned programs and maps go.
-const bpffs = "/sys/fs/bpf"
-
-func examineBPFFS() datapath.Finding {
-	f := datapath.Finding{Check: "bpffs", Detail: bpffs + " is mounted", OK: true}
-	var s unix.Statfs_t
-	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC {
-		f.Detail = bpffs + " is not a bpffs; this version pins nothing yet"
-		f.Advice = "mount -t bpf bpf " + bpffs
-	}
-	return f
-}
 
 const (
 	// neighbourLimit is how many ARP entries the kernel keeps for all network namespaces together, containers
@@ -195,10 +185,18 @@ func examineDaemon(ctx context.Context, runDir string) ([]datapath.Finding, *dri
 	findings = append(findings, intent)
 	for _, d := range s.Degraded {
 		if d.What != "store" {
-			findings = append(findings, datapath.Finding{Check: d.What, Detail: d.Why})
+			findings = append(findings, datapath.Finding{Check: d.What, Detail: d.Why, Advice: adviceOn(d.What)})
 		}
 	}
 	return findings, &s
+}
+
+// adviceOn says what to do about something that is degraded, where its reason does not.
+func adviceOn(what string) string {
+	if strings.HasPrefix(what, "steering: ") {
+		return "traffic flows on, on the cores where it comes in; falcon tries again by itself: see steering and bpffs above"
+	}
+	return ""
 }
 
 // report prints the findings and fails if one of them is bad.

@@ -64,7 +64,9 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	dp, err := datapath.Open(datapath.Config{Steering: datapath.SteeringConfig{CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn}, Log: log})
+	steering := datapath.SteeringConfig{
+		CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn, Expected: s.steering != string(datapath.Off)}
+	dp, err := datapath.Open(datapath.Config{Steering: steering, Log: log})
 	if err != nil {
 		return err
 	}

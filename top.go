@@ -71,7 +71,7 @@ func (t top) print(ctx context.Context, out io.Writer) error {
 			continue
 		}
 		for _, line := range (topView{before: before, after: after}).lines() {
-			if _, err = fmt.Fprintln(out, line); err != nil {
+			if _, err = fmt.Fprintln(out, line.text); err != nil {
 				return err
 			}
 		}

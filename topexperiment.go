@@ -15,8 +15,9 @@ const experimentTimeout = 2 * time.Second
 
 // topExperiment is the mode that this top tries on the daemon.
 type topExperiment struct {
-	runDir string
-	mine   string // empty: none was begun here
+	runDir  string
+	mine    string    // empty: none was begun here
+	changed time.Time // when it began or ended
 }
 
 // try begins an experiment; an empty mode ends whichever there is.
@@ -32,11 +33,20 @@ func (e *topExperiment) try(ctx context.Context, mode string) (driver.SteeringSt
 	if err != nil {
 		return s, err
 	}
-	e.mine = mode
+	e.mine, e.changed = mode, time.Now()
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return s, fmt.Errorf("read the daemon's answer: %w: are both of one version?", err)
 	}
 	return s, nil
+}
+
+// lost tells, once, that the experiment which was begun here is over although nobody has ended it here.
+func (e *topExperiment) lost(now string) bool {
+	if e.mine == "" || e.mine == now {
+		return false
+	}
+	e.mine = ""
+	return true
 }
 
 // end takes back what was begun here and still goes on, and says so. It works when ctx has ended.

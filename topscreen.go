@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 )
 
 // topScreen is the live view.
@@ -11,13 +12,20 @@ type topScreen struct {
 	top
 	experiment topExperiment
 	view       topView
+	noted      time.Time // when view.note was
 	terminal   *terminal
 }
+
+// noteTime is for a person to read a note.
+const noteTime = 5 * time.Second
+
+func (s *topScreen) say(text string) { s.view.note, s.noted = text, time.Now() }
 
 // topAnswer is a sample, or why there is none.
 type topAnswer struct {
 	sample topSample
 	err    error
+	asked  time.Time
 }
 
 // controlC comes as a key, as the terminal is set.
@@ -62,22 +70,31 @@ func (s *topScreen) run(ctx context.Context, in, out *os.File) (failure error) {
 // poll asks the daemon apart from the keys: it may be slow to answer.
 func (s *topScreen) poll(ctx context.Context, answers chan<- topAnswer) {
 	for rest(ctx, s.interval) {
+		asked := time.Now()
 		sample, err := s.look(ctx)
 		select {
-		case answers <- topAnswer{sample, err}:
+		case answers <- topAnswer{sample, err, asked}:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// take keeps what was on the screen where there is no answer.
+// take keeps what was on the screen where there is no answer. One to a question from before the last key knows nothing of that.
 func (s *topScreen) take(a topAnswer) {
-	if a.err != nil {
-		s.view.note = a.err.Error()
+	if a.asked.Before(s.experiment.changed) {
 		return
 	}
-	s.view.before, s.view.after, s.view.note = s.view.after, a.sample, ""
+	if s.view.lost = a.err; time.Since(s.noted) > noteTime {
+		s.view.note = ""
+	}
+	if a.err != nil {
+		return
+	}
+	s.view.before, s.view.after = s.view.after, a.sample
+	if now := a.sample.status.Steering.Experiment; s.experiment.lost(now) {
+		s.say("the experiment was ended by somebody else, or with the daemon")
+	}
 }
 
 // press does what a key stands for.
@@ -88,14 +105,15 @@ func (s *topScreen) press(ctx context.Context, key byte) {
 	}
 	steering, err := s.experiment.try(ctx, mode)
 	if err != nil {
-		s.view.note = err.Error()
+		s.say(err.Error())
 		return
 	}
 	s.view.after.status.Steering.Experiment = steering.Experiment
+	s.view.note = ""
 }
 
 // draw shows the view. A terminal that does not take it is about to be gone, which its keyboard tells.
 func (s *topScreen) draw() {
 	s.view.width, s.view.height = s.terminal.size()
-	_ = s.terminal.show(s.view.lines())
+	_ = s.terminal.show(s.view.lines(), s.view.width)
 }

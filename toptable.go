@@ -13,14 +13,34 @@ type topTable struct {
 
 type topColumn struct {
 	title string
-	least int  // width of values to come, so that the columns stay where they are
-	rank  int  // the highest is left out first; 0: never
-	left  bool // aligned
+	group string // what adjacent columns have in common, written above them
+	least int    // width of values to come, so that the columns stay where they are
+	rank  int    // the highest is left out first; 0: never
+	left  bool   // aligned
 }
 
 // lines writes the titles and the rows; width 0 is no limit.
-func (t topTable) lines(width int) []string {
-	widths, shown := t.widths(), make([]bool, len(t.columns))
+func (t topTable) lines(width int) []topLine {
+	widths := t.widths()
+	shown := t.fitting(widths, width)
+	titles := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		titles[i] = c.title
+	}
+	var lines []topLine
+	if groups := t.groups(widths, shown); groups != "" {
+		lines = append(lines, topLine{groups, true})
+	}
+	lines = append(lines, topLine{t.line(titles, widths, shown), true})
+	for _, row := range t.rows {
+		lines = append(lines, topLine{t.line(row, widths, shown), false})
+	}
+	return lines
+}
+
+// fitting tells which columns are shown.
+func (t topTable) fitting(widths []int, width int) []bool {
+	shown := make([]bool, len(t.columns))
 	for i := range shown {
 		shown[i] = true
 	}
@@ -36,15 +56,7 @@ func (t topTable) lines(width int) []string {
 		}
 		shown[last] = false
 	}
-	titles := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		titles[i] = c.title
-	}
-	lines := []string{t.line(titles, widths, shown)}
-	for _, row := range t.rows {
-		lines = append(lines, t.line(row, widths, shown))
-	}
-	return lines
+	return shown
 }
 
 func (t topTable) widths() []int {
@@ -82,6 +94,32 @@ func (t topTable) line(cells []string, widths []int, shown []bool) string {
 		}
 	}
 	return strings.TrimRight(strings.Join(parts, " "), " ")
+}
+
+// groups is the line above the titles; empty if no column that is shown is in a group.
+func (t topTable) groups(widths []int, shown []bool) string {
+	var b strings.Builder
+	for i := 0; i < len(t.columns); {
+		group, span := t.columns[i].group, -1
+		for ; i < len(t.columns) && t.columns[i].group == group; i++ {
+			if shown[i] {
+				span += widths[i] + 1
+			}
+		}
+		if span > 0 {
+			b.WriteString(rule(group, span) + " ")
+		}
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// rule is a name in the middle of a line of some length; no name is no line.
+func rule(name string, length int) string {
+	if name == "" {
+		return strings.Repeat(" ", length)
+	}
+	free := max(length-len(name)-2, 0)
+	return strings.Repeat("-", free/2) + " " + name + " " + strings.Repeat("-", free-free/2)
 }
 
 // wrap fills lines with words or phrases.

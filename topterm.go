@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,8 @@ const (
 	toTop       = "\x1b[H"
 	clearLine   = "\x1b[K"
 	clearBelow  = "\x1b[J"
+	bold        = "\x1b[1m"
+	normal      = "\x1b[m"
 )
 
 // terminal is a person's screen and keyboard, taken over until Close.
@@ -79,17 +82,27 @@ func (t *terminal) size() (width, height int) {
 	return int(w.Col), int(w.Row)
 }
 
-// show replaces what is on the screen. It does not clear it first, which would flicker.
-func (t *terminal) show(lines []string) error {
+// show replaces what is on the screen. It does not clear it first, which would flicker. A line as wide as the window leaves
+// nothing to clear: the cursor stays on its last character, and that would go.
+func (t *terminal) show(lines []topLine, width int) error {
 	var b strings.Builder
 	b.WriteString(toTop)
 	for i, line := range lines {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
-		b.WriteString(line + clearLine)
+		text := line.text
+		if line.strong {
+			text = bold + text + normal
+		}
+		b.WriteString(text)
+		if utf8.RuneCountInString(line.text) < width {
+			b.WriteString(clearLine)
+		}
 	}
-	b.WriteString(clearBelow)
+	if n := len(lines); n == 0 || utf8.RuneCountInString(lines[n-1].text) < width {
+		b.WriteString(clearBelow)
+	}
 	_, err := t.out.WriteString(b.String())
 	return err
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
+	"syscall"
 
+	"falcon/datapath"
 	"falcon/driver"
 )
 
@@ -16,47 +16,106 @@ type topView struct {
 	before, after topSample
 	width, height int    // of the window; 0: no limit
 	note          string // what happened last
+	lost          error  // why the daemon does not answer; nil: it does
 	keys          bool   // somebody can press them
 }
 
+// topLine is a line of the window.
+type topLine struct {
+	text   string
+	strong bool // is to catch the eye
+}
+
+func plain(texts []string) []topLine {
+	lines := make([]topLine, len(texts))
+	for i, text := range texts {
+		lines[i].text = text
+	}
+	return lines
+}
+
+func strong(texts []string) []topLine {
+	lines := plain(texts)
+	for i := range lines {
+		lines[i].strong = true
+	}
+	return lines
+}
+
+// sentence wraps one.
+func (v topView) sentence(text string) []string { return wrap(strings.Fields(text), " ", v.width) }
+
 const topKeys = "try on this host: o off  s static  d dynamic  r as configured  q quit"
 
-// narrowPlace is the width from which there is room to write out where a flow's stages run.
-const narrowPlace = 60
-
 // lines are what the window shows: what is set, what comes of it, cores, stages, flows; what has no room is left out.
-func (v topView) lines() []string {
-	var foot []string
-	if v.note != "" {
-		foot = append(foot, wrap(strings.Fields(v.note), " ", v.width)...)
-	}
+func (v topView) lines() []topLine {
+	foot := strong(v.sentence(v.note))
 	if v.keys {
-		foot = append(foot, wrap(strings.Split(topKeys, "  "), "  ", v.width)...)
+		foot = append(foot, plain(wrap(strings.Split(topKeys, "  "), "  ", v.width))...)
 	}
-	lines := append(v.head(), v.body(v.height-len(v.head())-len(foot))...)
-	if room := max(v.height-len(foot), 0); v.height > 0 && len(lines) > room {
-		lines = lines[:room]
+	head := v.head()
+	lines := append(head, v.body(v.height-len(head)-len(foot))...)
+	if room := max(v.height-len(foot), 0); v.height > 0 {
+		lines = lines[:min(len(lines), room)]
+		for v.keys && len(lines) < room {
+			lines = append(lines, topLine{}) // so that keys stay where they are
+		}
 	}
 	lines = append(lines, foot...)
 	if v.height > 0 && len(lines) > v.height {
 		lines = lines[len(lines)-v.height:]
 	}
-	for i, line := range lines {
-		lines[i] = cut(line, v.width)
+	for i := range lines {
+		lines[i].text = cut(lines[i].text, v.width)
 	}
 	return lines
 }
 
 // head says what is set, and what the balancer does and why.
-func (v topView) head() []string {
+func (v topView) head() []topLine {
 	s := v.after.status
-	k := s.Steering.Kernel
-	parts := []string{"falcon top", s.Host.Name, v.after.at.Format("15:04:05"), "steering " + steeringLabel(s), "shortcut " + s.Steering.Shortcut, "split " + s.Steering.Split}
-	if k.CPUs != "" {
-		parts = append(parts, "CPUs "+k.CPUs, "hooks "+k.Hooks)
+	parts := []string{"falcon top", s.Host.Name, v.after.at.Format("15:04:05"), "steering " + steeringLabel(s)}
+	if cpus := s.Steering.Kernel.CPUs; cpus != "" {
+		parts = append(parts, "CPUs "+cpus)
 	}
-	lines := append(wrap(parts, "  ", v.width), wrap(strings.Fields(k.Reason), " ", v.width)...)
-	return append(lines, v.troubles()...)
+	parts = append(parts, "shortcut "+s.Steering.Shortcut, "split "+s.Steering.Split)
+	lines := wrap(parts, "  ", v.width)
+	if v.lost != nil {
+		return append(plain(lines), strong(v.sentence(lostSince(v.lost, v.after)))...)
+	}
+	marked := plain(lines)
+	for i := range marked {
+		marked[i].strong = strings.Contains(lines[i], "EXPERIMENT")
+	}
+	return slices.Concat(marked, plain(v.sentence(reason(s))), strong(v.troubles()))
+}
+
+// lostSince says that figures are old, and why.
+func lostSince(err error, last topSample) string {
+	cause := err.Error()
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		cause = errno.Error()
+	}
+	return fmt.Sprintf("THE DAEMON DOES NOT ANSWER (%s): all below is of %s; it goes on when the daemon is back",
+		cause, last.at.Format("15:04:05"))
+}
+
+// reason is what decides where packets go, in one line.
+func reason(s driver.Status) string {
+	var modes []datapath.Mode
+	for _, n := range s.Networks {
+		modes = append(modes, datapath.Mode(n.Steering))
+	}
+	k := s.Steering.Kernel
+	switch {
+	case len(modes) == 0:
+		return "no network yet: nothing to steer"
+	case slices.Contains(modes, datapath.Dynamic):
+		return "balancer: " + k.Reason
+	case slices.Contains(modes, datapath.Static):
+		return "static: each flow's stages are on cores chosen by hash, whatever the load"
+	}
+	return "off: packets stay on the cores where they come in"
 }
 
 // steeringLabel says how packets are steered, and where it is not what the daemon is set to.
@@ -90,152 +149,55 @@ func (v topView) troubles() []string {
 	return lines
 }
 
-// body shows the tables in the given number of lines. Cores and flows share what the rest leaves.
-func (v topView) body(room int) []string {
+// fewFlows are shown even where many cores want the room.
+const fewFlows = 3
+
+// body shows the tables in the given number of lines, apart from each other if there is room. Cores and flows share what the rest
+// leaves.
+func (v topView) body(room int) []topLine {
 	cores := ratesBetween(v.before, v.after)
 	if len(cores) == 0 {
-		return wrap(strings.Fields("Nothing is counted as long as no network is steered."), " ", v.width)
+		return nil
 	}
-	stages := v.stageTable(cores).lines(v.width)
-	flows := v.flowTable(v.after.status.Steering.Flows)
+	steered := v.after.status.Steering.Kernel.CPUs != "" && steered(&v.after.status)
+	var stages, flows []topLine
+	var groups []flowGroup
+	if steered { // programs count for a while after the last network was
+		stages, groups = v.stageTable(cores).lines(v.width), groupFlows(v.before, v.after)
+	}
 	space := len(cores)
 	if v.height > 0 {
-		fixed := 2 + len(stages) + 1 + min(len(flows.rows), 3) // titles and total; the most busy flows
+		fixed := 3 + len(stages) + min(len(groups), 1) + min(len(groups), fewFlows) // titles, total, titles of flows
 		space = max(room-fixed, 1)
 	}
-	lines := append(v.coreTable(cores, space).lines(v.width), stages...)
-	if len(flows.rows) > 0 {
-		lines = append(lines, flows.lines(v.width)...)
-	}
-	return lines
-}
-
-// coreTable has the cores that fit: the most busy ones.
-func (v topView) coreTable(cores []coreRates, space int) topTable {
-	t := topTable{columns: []topColumn{
-		{title: "CPU", least: 5, left: true}, {title: "load", rank: 1}, {least: barWidth, rank: 7, left: true}, {title: "sirq", rank: 4},
-		{title: "queue", rank: 5}, {title: "drops/s", rank: 6}, {title: "kpps: NIC"}, {title: "VXLAN", least: 6}, {title: "container"},
-		{title: "hops/s", rank: 2}, {title: "migr/s", rank: 3},
-	}}
-	shown, left := busiest(cores, space)
-	for _, c := range shown {
-		t.rows = append(t.rows, coreRow(strconv.Itoa(c.now.CPU), c))
-	}
-	if len(cores) > 1 {
-		name := "total"
-		if left > 0 {
-			name = fmt.Sprintf("all %d", len(cores))
+	table := v.coreTable(cores, space, steered).lines(v.width)
+	if len(groups) > 0 {
+		left := len(groups)
+		if v.height > 0 {
+			left = max(room-len(table)-len(stages)-1, 0)
 		}
-		t.rows = append(t.rows, coreRow(name, totalOf(cores)))
+		flows = v.flowTable(groups, left).lines(v.width)
 	}
-	return t
+	return sections(v.height > 0, room, table, stages, flows)
 }
 
-// busiest gives so many of the cores, in order of number, and how many are left out.
-func busiest(cores []coreRates, space int) ([]coreRates, int) {
-	if len(cores) <= space {
-		return cores, 0
+// sections puts tables below each other, with blank lines between them as long as all fits.
+func sections(limited bool, room int, tables ...[]topLine) []topLine {
+	var dense []topLine
+	for _, t := range tables {
+		dense = append(dense, t...)
 	}
-	list := slices.Clone(cores)
-	slices.SortStableFunc(list, func(a, b coreRates) int { return cmp.Compare(b.now.Busy, a.now.Busy) })
-	list = list[:space]
-	slices.SortFunc(list, func(a, b coreRates) int { return cmp.Compare(a.now.CPU, b.now.CPU) })
-	return list, len(cores) - space
-}
-
-// totalOf sums cores; shares of time are their mean.
-func totalOf(cores []coreRates) coreRates {
-	var total coreRates
-	for _, c := range cores {
-		total.now.Busy += c.now.Busy / float64(len(cores))
-		total.now.Softirq += c.now.Softirq / float64(len(cores))
-		total.now.Backlog += c.now.Backlog
-		total.drops += c.drops
-		for i, s := range c.stages {
-			total.stages[i] = total.stages[i].plus(s)
-		}
-	}
-	return total
-}
-
-func coreRow(name string, c coreRates) []string {
-	all := c.all()
-	return []string{
-		name, percent(c.now.Busy), bar(c.now.Busy), percent(c.now.Softirq), strconv.Itoa(c.now.Backlog), count(c.drops),
-		kilo(c.stages[stageNIC].packets), kilo(c.stages[stageVXLAN].packets), kilo(c.stages[stageContainer].packets),
-		count(all.hops), count(all.migrations),
-	}
-}
-
-// stageTable sums each stage over the cores. What happens rarely has a column only when it happens.
-func (v topView) stageTable(cores []coreRates) topTable {
-	total := totalOf(cores)
-	t := topTable{columns: []topColumn{{title: "stage", left: true}}, rows: [][]string{{"NIC"}, {"VXLAN"}, {"container"}}}
-	for _, c := range []struct {
-		title  string
-		rarely bool
-		rank   int
-		value  func(rates) float64
-		format func(float64) string
-	}{
-		{"kpps", false, 0, func(r rates) float64 { return r.packets }, kilo},
-		{"Mbit/s", false, 3, func(r rates) float64 { return r.bytes }, megabit},
-		{"hops/s", false, 1, func(r rates) float64 { return r.hops }, count},
-		{"inline/s", false, 4, func(r rates) float64 { return r.inline }, count},
-		{"migr/s", false, 2, func(r rates) float64 { return r.migrations }, count},
-		{"2nd/s", true, 7, func(r rates) float64 { return r.second }, count},
-		{"held/s", true, 5, func(r rates) float64 { return r.held }, count},
-		{"stale/s", true, 6, func(r rates) float64 { return r.stale }, count},
-		{"missed/s", true, 8, func(r rates) float64 { return r.missed }, count},
-	} {
-		if c.rarely && c.value(total.all()) == 0 {
+	spare := room - len(dense)
+	lines := []topLine{}
+	for _, t := range tables {
+		if len(t) == 0 {
 			continue
 		}
-		t.columns = append(t.columns, topColumn{title: c.title, least: 6, rank: c.rank})
-		for i := range t.rows {
-			t.rows[i] = append(t.rows[i], c.format(c.value(total.stages[i])))
+		if !limited || spare > 0 {
+			lines = append(lines, topLine{})
+			spare--
 		}
+		lines = append(lines, t...)
 	}
-	return t
-}
-
-// flowTable has the flows with most packets first, as the daemon gives them.
-func (v topView) flowTable(flows []driver.FlowPlace) topTable {
-	t := topTable{columns: []topColumn{
-		{title: "flow", left: true}, {title: "network", left: true, rank: 2}, {title: "kpps", least: 6, rank: 1}, {title: "Mbit/s", least: 6, rank: 3},
-		{title: "NIC > VXLAN > container", left: true},
-	}}
-	short := v.width > 0 && v.width < narrowPlace
-	if short {
-		t.columns[len(t.columns)-1].title = "CPUs"
-	}
-	for _, f := range flows {
-		t.rows = append(t.rows, []string{
-			flowName(f), cmp.Or(f.Network, fmt.Sprintf("VNI %d", f.VNI)), kilo(f.Packets), megabit(f.Bytes), flowPlace(f, short),
-		})
-	}
-	return t
-}
-
-// flowName says whom a flow is for.
-func flowName(f driver.FlowPlace) string {
-	name := f.MAC
-	if f.Address.IsValid() {
-		name = f.Address.String()
-	}
-	switch {
-	case f.Port == 0:
-		return name + "/" + f.Protocol
-	case f.Address.IsValid():
-		return netip.AddrPortFrom(f.Address, f.Port).String() + "/" + f.Protocol
-	}
-	return fmt.Sprintf("%s port %d/%s", name, f.Port, f.Protocol)
-}
-
-// flowPlace says on which CPUs the stages of a flow run.
-func flowPlace(f driver.FlowPlace, short bool) string {
-	if short {
-		return fmt.Sprintf("%d>%d>%d", f.NIC, f.VXLAN, f.Container)
-	}
-	return fmt.Sprintf("cpu%d > cpu%d > cpu%d", f.NIC, f.VXLAN, f.Container)
+	return lines
 }

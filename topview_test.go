@@ -30,14 +30,27 @@ func busyHost(cpus int) (before, after topSample) {
 		cores[1].Busy, cores[1].Softirq, cores[1].Backlog = 0.55, 0.5, 120
 		cores[1].VXLAN = datapath.StageCounts{Packets: 250000 * n, Inline: 250000 * n, Migrations: 3 * n, Held: 41 * n}
 		cores[1].Container = datapath.StageCounts{Packets: 250000 * n}
-		s.Steering.Flows = []driver.FlowPlace{
-			{Network: "web", Address: netip.MustParseAddr("10.72.0.2"), Protocol: "udp", Port: 5201, Packets: 250000, Bytes: 25e6, VXLAN: 1, Container: 1},
-			{VNI: 77, MAC: "02:42:0a:48:00:03", Protocol: "icmp", Packets: 900, Bytes: 9e4},
-			{Network: "web", Address: netip.MustParseAddr("fd72::2"), Protocol: "tcp", Port: 443, Packets: 100, Bytes: 1e4, VXLAN: 1},
+		flow := driver.FlowPlace{Network: "web", Address: netip.MustParseAddr("10.72.0.2"), Protocol: "udp", Port: 5201, VXLAN: 1, Container: 1}
+		for i := range 3 {
+			flow.Bucket, flow.Sent, flow.Volume = 7+i, uint32((80000+5000*i)*int(n)), uint64((8000000+500000*i)*int(n))
+			s.Steering.Flows = append(s.Steering.Flows, flow)
 		}
+		s.Steering.Flows = append(s.Steering.Flows,
+			driver.FlowPlace{VNI: 77, MAC: "02:42:0a:48:00:03", Protocol: "icmp", Sent: 900 * uint32(n), Volume: 90000 * n},
+			driver.FlowPlace{Network: "web", Address: netip.MustParseAddr("fd72::2"), Protocol: "tcp", Port: 443, Sent: 40 * uint32(n), Volume: 1, VXLAN: 1, Bucket: 1})
+		s.Networks = []driver.NetworkStatus{{Steering: "dynamic"}}
 		return s
 	}
 	return topSample{at, status(1)}, topSample{at.Add(2 * time.Second), status(3)}
+}
+
+// texts are the lines of a view.
+func texts(v topView) []string {
+	var list []string
+	for _, line := range v.lines() {
+		list = append(list, line.text)
+	}
+	return list
 }
 
 func viewOf(cpus, width, height int) topView {
@@ -48,7 +61,7 @@ func viewOf(cpus, width, height int) topView {
 func TestTopFitsTheWindow(t *testing.T) {
 	for _, cpus := range []int{2, 8, 128} {
 		for _, size := range [][2]int{{80, 24}, {40, 24}, {200, 60}, {80, 10}, {20, 5}, {1, 1}} {
-			lines := viewOf(cpus, size[0], size[1]).lines()
+			lines := texts(viewOf(cpus, size[0], size[1]))
 			if len(lines) > size[1] {
 				t.Errorf("%d CPUs, %v: %d lines:\n%s", cpus, size, len(lines), strings.Join(lines, "\n"))
 			}
@@ -68,12 +81,12 @@ func TestTopSaysWhatMatters(t *testing.T) {
 		with  []string
 		less  []string
 	}{
-		{40, []string{"0>1>1"}, []string{"|||", "drops/s", "missed"}},
-		{80, []string{"|||", "hops/s", "migr/s", "250k", "drops/s", "queue", "held/s", "web", "cpu0 > cpu1 > cpu1", "02:42:0a:48:00:03/icmp", "VNI 77",
-			"[fd72::2]:443/tcp", "cpu0 > cpu1 > cpu0", "total", "hooks tcx"}, []string{"missed", "stale", "2nd", "\x1b"}},
-		{200, []string{"shortcut off", "split off", "CPUs 0-1", "inline/s", "200.0"}, nil},
+		{40, []string{"0>1>1"}, []string{"###", "drops/s", "missed"}},
+		{80, []string{"####", "hops/s", "migr/s", "250k", "drops/s", "backlog", "held/s", "web", "cpu0 > cpu1 > cpu1", "255.0", "<0.1", "kpps", "02:42:0a:48:00:03/icmp", "VNI 77",
+			"[fd72::2]:443/tcp", "cpu0 > cpu1 > cpu0", "total", "balancer: spreading"}, []string{"missed", "stale", "2nd", "\x1b"}},
+		{200, []string{"shortcut off", "split off", "CPUs 0-1", "inline/s", "204.0"}, nil},
 	} {
-		text := strings.Join(viewOf(2, c.width, 30).lines(), "\n")
+		text := strings.Join(texts(viewOf(2, c.width, 30)), "\n")
 		for _, part := range append(c.with, always...) {
 			if !strings.Contains(text, part) {
 				t.Errorf("width %d: no %q in\n%s", c.width, part, text)
@@ -89,7 +102,7 @@ func TestTopSaysWhatMatters(t *testing.T) {
 
 // On many CPUs the busy ones are shown, in order, and the sum is of all.
 func TestTopShowsTheBusiestOfManyCPUs(t *testing.T) {
-	text := strings.Join(viewOf(128, 80, 24).lines(), "\n")
+	text := strings.Join(texts(viewOf(128, 80, 24)), "\n")
 	for _, part := range []string{"\n0 ", "\n1 ", "all 128", "10.72.0.2:5201/udp"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in\n%s", part, text)
@@ -101,20 +114,75 @@ func TestTopTellsWhatIsUnusual(t *testing.T) {
 	v := viewOf(2, 80, 24)
 	s := &v.after.status
 	s.Networks = []driver.NetworkStatus{{Steering: "static"}, {Steering: "dynamic"}}
-	if got := strings.Join(v.lines(), "\n"); !strings.Contains(got, "dynamic (1 of 2 networks differ)") {
+	if got := strings.Join(texts(v), "\n"); !strings.Contains(got, "dynamic (1 of 2 networks differ)") {
 		t.Error(got)
 	}
 	s.Steering.Experiment = "off"
 	s.Degraded = []driver.Degraded{{What: "store", Why: "slow"}, {What: "steering: balancer", Why: "stopped"}, {What: "steering: x", Why: "y"}}
-	got := strings.Join(v.lines(), "\n")
+	got := strings.Join(texts(v), "\n")
 	for _, part := range []string{"off (EXPERIMENT, configured: dynamic)", "DEGRADED steering: balancer: stopped", "and 1 more"} {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %q in\n%s", part, got)
 		}
 	}
-	s.Steering.Kernel = datapath.SteeringStatus{Reason: "no network is steered"}
-	if got := strings.Join(v.lines(), "\n"); !strings.Contains(got, "no network is steered\n") || strings.Contains(got, "kpps") {
+}
+
+// One line says what decides where packets go.
+func TestTopSaysWhoDecides(t *testing.T) {
+	for want, modes := range map[string][]string{
+		"balancer: spreading":  {"static", "dynamic"},
+		"static: each flow's":  {"off", "static"},
+		"off: packets stay on": {"off"},
+		"no network yet":       nil,
+	} {
+		v := viewOf(2, 80, 24)
+		v.after.status.Networks = nil
+		for _, m := range modes {
+			v.after.status.Networks = append(v.after.status.Networks, driver.NetworkStatus{Steering: m})
+		}
+		if got := strings.Join(texts(v), "\n"); !strings.Contains(got, "\n"+want) {
+			t.Errorf("%q: no %q in\n%s", modes, want, got)
+		}
+	}
+}
+
+// While nothing is steered, there is load and nothing else.
+func TestTopWithoutSteering(t *testing.T) {
+	v := viewOf(2, 80, 24)
+	k := &v.after.status.Steering.Kernel
+	k.CPUs, v.after.status.Steering.Flows = "", nil
+	got := strings.Join(texts(v), "\n")
+	if !strings.Contains(got, "97% #######|") || strings.Contains(got, "kpps") || strings.Contains(got, "stage") {
 		t.Error(got)
+	}
+}
+
+// Lines with figures, as on 80 columns. What is not right here cannot be read well either.
+func TestTopLooksAsItShould(t *testing.T) {
+	want := `falcon top  node1  15:04:07  steering dynamic  CPUs 0-1  shortcut off  split off
+balancer: spreading: a core that receives is full and others have room
+
+                                         -------- kpps ---------
+CPU   load #softirq sirq backlog drops/s    NIC  VXLAN container hops/s migr/s
+0      97% #######|  91%       0     7.0  312.4   62.4         0   250k      0
+1      55% ####      50%     120       0      0  250.0     250.0      0    3.0
+total  76% ######    70%     120     7.0  312.4  312.4     250.0   250k    3.0
+
+stage       kpps Mbit/s hops/s inline/s migr/s held/s
+NIC        312.4  249.9   250k      62k      0      0
+VXLAN      312.4      0      0     312k    3.0     41
+container  250.0      0      0        0      0      0
+
+flows to               network flows   kpps Mbit/s NIC > VXLAN > container
+02:42:0a:48:00:03/icmp VNI 77      1    0.9    0.7 cpu0 > cpu0 > cpu0
+10.72.0.2:5201/udp     web         3  255.0  204.0 cpu0 > cpu1 > cpu1
+[fd72::2]:443/tcp      web         1   <0.1      0 cpu0 > cpu1 > cpu0
+
+
+
+try on this host: o off  s static  d dynamic  r as configured  q quit`
+	if got := strings.Join(texts(viewOf(2, 80, 22)), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

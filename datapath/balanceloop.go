@@ -16,6 +16,9 @@ const balanceAgain = time.Second
 // Balance steers the packets of the networks that are to be, until ctx ends. Programs and masks stay when it does: without
 // fresh tables, packets come back to the cores where they come in.
 func (d *Datapath) Balance(ctx context.Context) error {
+	if d.steer.config.Expected {
+		d.tryPrograms(ctx)
+	}
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return d.keepBalancing(ctx) })
 	tasks.Go(func() error { return d.keepFollowingCPUs(ctx) })

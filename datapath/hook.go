@@ -67,10 +67,23 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 }
 
 // findTCX finds the program of ours with a name that is attached; nil if there is none.
-func (h hook) findTCX(name string) (*ebpf.Program, ebpf.ProgramID, error) {
+func (h hook) findTCX(name string) (found *ebpf.Program, id ebpf.ProgramID, err error) {
+	err = h.eachTCX(func(p *ebpf.Program, which ebpf.ProgramID) bool {
+		info, err := p.Info()
+		if err != nil || info.Name != name {
+			return false
+		}
+		found, id = p, which
+		return true
+	})
+	return found, id, err
+}
+
+// eachTCX visits the attached programs in order, until one is to be kept open.
+func (h hook) eachTCX(visit func(p *ebpf.Program, id ebpf.ProgramID) (keep bool)) error {
 	attached, err := ebpflink.QueryPrograms(ebpflink.QueryOptions{Target: h.device, Attach: h.attachType()})
 	if err != nil {
-		return nil, 0, fmt.Errorf("list programs of device number %d: %w", h.device, err)
+		return fmt.Errorf("list programs of device number %d: %w", h.device, err)
 	}
 	for _, a := range attached.Programs {
 		p, err := ebpf.NewProgramFromID(a.ID)
@@ -78,16 +91,16 @@ func (h hook) findTCX(name string) (*ebpf.Program, ebpf.ProgramID, error) {
 			continue // detached since
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("look at program %d: %w", a.ID, err)
+			return fmt.Errorf("look at program %d: %w", a.ID, err)
 		}
-		if info, err := p.Info(); err == nil && info.Name == name {
-			return p, a.ID, nil
+		if visit(p, a.ID) {
+			return nil
 		}
 		if err := p.Close(); err != nil {
-			return nil, 0, err
+			return err
 		}
 	}
-	return nil, 0, nil
+	return nil
 }
 
 // detachTCX takes our program off a hook; none there is no error.
@@ -151,7 +164,21 @@ func (h hook) filter(fd int, name string) *netlink.BpfFilter {
 
 // findTC finds our filter with a name; nil if there is none.
 func (r *rtnl) findTC(ctx context.Context, h hook, name string) (*netlink.BpfFilter, error) {
-	filters, err := uninterrupted(ctx, func() ([]netlink.Filter, error) {
+	filters, err := r.filters(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == name && b.Priority == hookPriority && b.DirectAction {
+			return b, nil
+		}
+	}
+	return nil, nil
+}
+
+// filters lists what is attached with tc, in order.
+func (r *rtnl) filters(ctx context.Context, h hook) ([]netlink.Filter, error) {
+	list, err := uninterrupted(ctx, func() ([]netlink.Filter, error) {
 		return r.FilterList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: h.device}}, h.parent())
 	})
 	// Without a clsact qdisc there is no list, and the kernel says so in one way or the other.
@@ -161,12 +188,7 @@ func (r *rtnl) findTC(ctx context.Context, h hook, name string) (*netlink.BpfFil
 	if err != nil {
 		return nil, fmt.Errorf("list filters of device number %d: %w", h.device, err)
 	}
-	for _, f := range filters {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == name && b.Priority == hookPriority && b.DirectAction {
-			return b, nil
-		}
-	}
-	return nil, nil
+	return list, nil
 }
 
 // detachTC takes our filter off; none there, or no device, is no error. The qdisc stays: it may have become others' too.

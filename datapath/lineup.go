@@ -134,8 +134,8 @@ func (d *Datapath) setMasks(ctx context.Context) error {
 		if e.line.IsEmpty() {
 			continue
 		}
-		err := d.steerVeth(ctx, e.endpoint, e.host)
-		if err == nil {
+		complete, err := d.steerVeth(ctx, e.endpoint, e.host)
+		if err == nil && complete {
 			e.line = s.line.all
 			s.endpoints[id] = e
 		}

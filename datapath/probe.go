@@ -26,22 +26,34 @@ func finding(check string, err error, advice string) Finding {
 }
 
 func probeKernel(ctx context.Context) []Finding {
-	const privilege = "run as root, in a container with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+	var findings []Finding
+	err := inScratch(func(p *Datapath) error {
+		for _, t := range trials() {
+			findings = append(findings, finding(t.check, t.try(ctx, p), t.advice))
+		}
+		return nil
+	})
+	if err != nil {
+		findings = append(findings, finding("network namespace", err, needPrivilege))
+	}
+	return findings
+}
+
+const needPrivilege = "run as root, in a container with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+
+// inScratch runs f with a Datapath in a network namespace that is thrown away.
+func inScratch(f func(p *Datapath) error) error {
 	ns, err := scratchNetns()
 	if err != nil {
-		return []Finding{finding("network namespace", err, privilege)}
+		return err
 	}
 	defer ns.Close()
 	p, err := Open(Config{Netns: fmt.Sprintf("/proc/self/fd/%d", int(ns))})
 	if err != nil {
-		return []Finding{finding("netlink", err, privilege)}
+		return err
 	}
-	defer p.Close()
-	var findings []Finding
-	for _, t := range trials() {
-		findings = append(findings, finding(t.check, t.try(ctx, p), t.advice))
-	}
-	return findings
+	p.steer.adopted = true // what a daemon has pinned is not this namespace's
+	return errors.Join(f(p), p.Close())
 }
 
 // scratchNetns makes a network namespace that lives as long as its handle.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"falcon/datapath/balance"
 	"falcon/tests/bench/load"
 )
 
@@ -216,6 +217,60 @@ func (p *pipeline) shuffleAll(slots uint32) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// What the splitter wants is what the programs are told, and a daemon that is started anew knows it again.
+func TestSplitFollowsThePlan(t *testing.T) {
+	p := newSplitPipeline(t)
+	g, s := p.tcp(1)
+	last := int16(p.b.steer.line.all.Len() - 1)
+	b := p.balancer(t)
+	for range 3 {
+		p.pour(g, s, 5_000, 20*time.Millisecond)
+		p.tick(t, b)
+	}
+	if len(b.splits) != 1 || b.splits[0].From != p.nic || b.splits[0].Rate < 100 {
+		t.Fatalf("flows that may be split: %+v", b.splits)
+	}
+	b.splitter.Adopt(b.splits[0].Bucket, last)
+	p.tick(t, b)
+	p.pour(g, s, 5_000, 20*time.Millisecond) // it goes with the second packet
+	p.tick(t, b)
+	before := p.counts()
+	sent, _ := p.pour(g, s, 5_000, 20*time.Millisecond)
+	p.checkFirst(t, before, uint32(last), sent.Packets())
+	p.tick(t, b)
+	if f := b.flowStatus(); len(f) != 1 || f[0].Driver != p.nic || f[0].NIC != b.machine.Cores[last].CPU {
+		t.Errorf("flows: %+v", f)
+	}
+	again := p.balancer(t)
+	p.pour(g, s, 5_000, 20*time.Millisecond)
+	p.tick(t, again)
+	before = p.counts()
+	sent, _ = p.pour(g, s, 5_000, 20*time.Millisecond)
+	p.checkFirst(t, before, uint32(last), sent.Packets())
+}
+
+// balancer is one for the host's programs, which nobody runs.
+func (p *pipeline) balancer(t *testing.T) *balancer {
+	t.Helper()
+	b, err := newBalancer(p.b.steer.programs, p.b.steer.line, balance.DefaultSettings, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (p *pipeline) tick(t *testing.T, b *balancer) {
+	t.Helper()
+	if err := b.tick(time.Now()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A daemon that is started anew goes on with what was split; one that is told not to split ends it, and leaves nothing.

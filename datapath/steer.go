@@ -22,6 +22,8 @@ type SteeringConfig struct {
 	// Quiet is after what time of silence none of a flow's packets can be under way any more; the default if 0. A machine that
 	// is emulated needs longer.
 	Quiet time.Duration
+	// Expected: networks are to be steered, so that what keeps them from it is worth telling before there is one.
+	Expected bool
 }
 
 // DefaultPins is in the bpffs that every distribution mounts.
@@ -41,6 +43,7 @@ type steer struct {
 	endpoints map[string]steeredEndpoint // by ID
 	problems  map[string]string
 	balancer  *balancer     // nil unless it runs
+	idle      idleLoad      // for when it does not
 	changed   chan struct{} // capacity 1: the balancer is to look again
 }
 
@@ -139,6 +142,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.noteSteering(problemPrograms, nil)
 	s.line = line
 	if s.programs.linedUp() != line.all {
 		// Masks follow when the devices are looked at.
@@ -183,17 +187,42 @@ func (d *Datapath) dropSteering() error {
 func (d *Datapath) closeSteering() error {
 	d.steer.mu.Lock()
 	defer d.steer.mu.Unlock()
-	return d.dropSteering()
+	return errors.Join(d.dropSteering(), d.steer.idle.close())
 }
 
-// noteSteering keeps what is wrong with a part of steering, or that it is right again.
+// problemPrograms is a problem of steering as such.
+const problemPrograms = "programs"
+
+// tryPrograms loads the programs, and lets go of them again if there is no network yet that needs them.
+func (d *Datapath) tryPrograms(ctx context.Context) {
+	s := d.steer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := d.adoptSteering(ctx)
+	if err == nil {
+		err = d.loadSteering(ctx)
+	}
+	if err == nil {
+		err = d.retireSteering(ctx)
+	}
+	if ctx.Err() == nil {
+		d.noteSteering(problemPrograms, err)
+	}
+}
+
+// noteSteering keeps what is wrong with a part of steering, or that it is right again. What several parts suffer from is said
+// once.
 func (d *Datapath) noteSteering(what string, err error) {
 	s := d.steer
 	if err == nil {
 		delete(s.problems, what)
 		return
 	}
-	if s.problems[what] != err.Error() {
+	known := false
+	for _, why := range s.problems {
+		known = known || why == err.Error()
+	}
+	if !known {
 		d.log.WithError(err).Warnf("packets are not steered as they should be: %s", what)
 	}
 	s.problems[what] = err.Error()

@@ -37,8 +37,8 @@ func (d *Datapath) steerEndpoint(ctx context.Context, e Endpoint, host link) {
 	if was, ok := s.endpoints[e.ID]; ok && was.as(want) {
 		return
 	}
-	err := do(ctx, e, host)
-	if err == nil {
+	complete, err := do(ctx, e, host)
+	if err == nil && complete {
 		s.endpoints[e.ID] = want
 	}
 	d.noteSteering(problemOf(e.ID), err)
@@ -54,13 +54,16 @@ func (d *Datapath) forgetEndpoint(id string) {
 	d.noteSteering(problemOf(id), nil)
 }
 
-// steerVeth works from the host inwards. The container's end is on the host until Docker moves it.
-func (d *Datapath) steerVeth(ctx context.Context, e Endpoint, host link) error {
+// steerVeth works from the host inwards. The container's end is on the host until Docker moves it, which it does some time after
+// it has named the sandbox: until then more is to be done.
+func (d *Datapath) steerVeth(ctx context.Context, e Endpoint, host link) (complete bool, err error) {
 	s := d.steer
 	if _, err := d.rt.attachTC(ctx, hook{host.index, true}, s.programs.objects.FalconHost, nameHost); err != nil {
-		return err
+		return false, err
 	}
-	return d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
+	complete = e.Sandbox == ""
+	err = d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
+		complete = complete || at.inside
 		if at.inside { // before the move it would be lost with it
 			if _, err := at.rt.attachTC(ctx, hook{device: at.index}, s.programs.objects.FalconArrival, nameArrival); err != nil {
 				return err
@@ -68,13 +71,14 @@ func (d *Datapath) steerVeth(ctx context.Context, e Endpoint, host link) error {
 		}
 		return at.setRPS(s.line.all)
 	})
+	return complete, err
 }
 
-func (d *Datapath) unsteerVeth(ctx context.Context, e Endpoint, host link) error {
-	err := d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
+func (d *Datapath) unsteerVeth(ctx context.Context, e Endpoint, host link) (complete bool, err error) {
+	err = d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
 		return errors.Join(at.setRPS(CPUSet{}), at.rt.detachTC(ctx, hook{device: at.index}, nameArrival))
 	})
-	return errors.Join(err, d.rt.detachTC(ctx, hook{host.index, true}, nameHost))
+	return true, errors.Join(err, d.rt.detachTC(ctx, hook{host.index, true}, nameHost))
 }
 
 // containerEnd is the container's end of a veth, wherever it is.

@@ -63,7 +63,8 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 // cpuOf is the CPU where the frames of a bucket's flows come in.
 func (s *steering) cpuOf(bucket int) int { return bucket >> s.bits }
 
-// openSteering loads the programs, with the maps pinned in a directory that it makes if need be. It changes nothing about packets.
+// openSteering loads the programs, with the maps pinned in a directory that it makes if need be. It changes nothing about packets,
+// and leaves nothing if it fails: what is pinned tells the next run that something is steered.
 func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -71,18 +72,23 @@ func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	}
 	s := &steering{quiet: c.Quiet, tcx: tcx}
 	s.dimension(possible)
-	if err := os.MkdirAll(c.Pins, 0o700); err != nil {
-		return nil, fmt.Errorf("load steering: make directory for maps: %w: is a bpffs mounted? mount -t bpf bpf /sys/fs/bpf", err)
-	}
-	spec, err := s.spec(possible, c.Port)
+	made, err := makePins(c.Pins)
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	if err := s.load(spec, c.Pins); err != nil {
-		return nil, fmt.Errorf("load steering: %w", err)
+	spec, err := s.spec(possible, c.Port)
+	if err == nil {
+		err = s.load(spec, c.Pins)
 	}
-	if err := errors.Join(s.share(), s.watchPolls(c.Pins)); err != nil {
-		return nil, errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+	if err == nil {
+		err = errors.Join(s.share(), s.watchPolls(c.Pins))
+	}
+	if err != nil {
+		err = errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+		if made {
+			err = errors.Join(err, os.RemoveAll(c.Pins))
+		}
+		return nil, err
 	}
 	if s.control.values[0].Seed == 0 {
 		s.control.values[0].Seed = rand.Uint32() | 1 // kept: with another one, flows would change their buckets
@@ -161,9 +167,14 @@ func (s *steering) share() error {
 // pollsPin is the name of the link that counts polls.
 const pollsPin = "polls"
 
+// attachPolls has a program see the ends of polls as long as the link is open or pinned.
+func attachPolls(p *ebpf.Program) (ebpflink.Link, error) {
+	return ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "napi_poll", Program: p})
+}
+
 // watchPolls has the ends of polls counted, in the place of an earlier run.
 func (s *steering) watchPolls(dir string) error {
-	l, err := ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "napi_poll", Program: s.objects.FalconPoll})
+	l, err := attachPolls(s.objects.FalconPoll)
 	if err != nil {
 		return fmt.Errorf("watch polls: %w", err)
 	}

@@ -20,7 +20,7 @@ type SteeringStatus struct {
 	Off      bool              `json:"off"`             // it has found that hops would win nothing
 	Interval time.Duration     `json:"interval_ns,omitempty"`
 	Split    *SplitStatus      `json:"split,omitempty"` // nil: nothing can be split at the moment
-	Cores    []CoreStatus      `json:"cores,omitempty"`
+	Cores    []CoreStatus      `json:"cores,omitempty"` // while nothing is steered: what they did since the status before
 	Flows    []FlowStatus      `json:"flows,omitempty"`
 	Problems map[string]string `json:"-"`
 }
@@ -75,9 +75,11 @@ type FlowStatus struct {
 	VNI       VNI     `json:"vni"`
 	MAC       string  `json:"mac"` // of the container
 	Protocol  uint8   `json:"protocol"`
-	Port      uint16  `json:"port"` // of the container's side
-	Packets   float64 `json:"packets_per_second"`
+	Port      uint16  `json:"port"`               // of the container's side
+	Packets   float64 `json:"packets_per_second"` // in its last 10 ms with any
 	Bytes     float64 `json:"bytes_per_second"`
+	Sent      uint32  `json:"sent"`          // packets so far, modulo 2^32
+	Volume    uint64  `json:"volume"`        // bytes so far
 	Driver    int     `json:"driver_cpu"`    // where frames come in
 	NIC       int     `json:"nic_cpu"`       // the same, unless the first stage is split
 	VXLAN     int     `json:"vxlan_cpu"`     // -1: where the NIC's stage runs
@@ -117,6 +119,7 @@ func (d *Datapath) SteeringStatus(context.Context) SteeringStatus {
 	defer s.mu.Unlock()
 	status := SteeringStatus{Reason: "no network is steered", Problems: maps.Clone(s.problems)}
 	if s.programs == nil {
+		status.Cores = s.idle.status()
 		return status
 	}
 	status.CPUs, status.Hooks, status.Interval = s.line.chosen.String(), "clsact", balanceInterval
@@ -144,17 +147,19 @@ func (b *balancer) coreStatus() []CoreStatus {
 	return list
 }
 
-// flowStatus lists the buckets that had packets at the last tick.
+// flowStatus lists the buckets that have had packets of late.
 func (b *balancer) flowStatus() []FlowStatus {
 	list := make([]FlowStatus, 0, len(b.input.Flows))
-	for _, in := range b.input.Flows {
-		bucket := b.numbers.owner[in.Bucket]
-		f := &b.programs.flows.values[bucket]
+	for _, bucket := range b.numbers.owner {
+		if bucket < 0 || b.at.Sub(b.buckets[bucket].seen) >= forgetAfter {
+			continue
+		}
+		f, m := &b.programs.flows.values[bucket], b.buckets[bucket]
 		list = append(list, FlowStatus{
 			Bucket: bucket, VNI: VNI(f.Vni), MAC: MAC(f.Mac).String(), Protocol: f.Protocol,
 			Port:    binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, f.Port)),
-			Packets: b.buckets[bucket].packets, Bytes: b.buckets[bucket].bytes,
-			Driver: b.programs.cpuOf(bucket), NIC: b.cpu(int16(in.NIC)), VXLAN: b.cpu(in.Current.VXLAN), Container: b.cpu(in.Current.Container),
+			Packets: m.packets, Bytes: m.bytes, Sent: m.sent, Volume: m.volume,
+			Driver: b.programs.cpuOf(bucket), NIC: int(f.Cpu), VXLAN: b.cpu(m.placement.VXLAN), Container: b.cpu(m.placement.Container),
 			Held: atomic.LoadUint64(&f.Held) + atomic.LoadUint64(&b.programs.passages.values[bucket].Held),
 		})
 	}

@@ -14,28 +14,13 @@ func (r *reconciler) markMoved(keys ...endpointKey) {
 	if len(keys) == 0 {
 		return
 	}
-	r.mu.Lock()
-	for _, k := range keys {
-		r.moved[k] = true
-	}
-	r.mu.Unlock()
+	r.moved.add(keys...)
 	signal(r.wake)
-}
-
-func (r *reconciler) takeMoved() []endpointKey {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var keys []endpointKey
-	for k := range r.moved {
-		keys = append(keys, k)
-	}
-	clear(r.moved)
-	return keys
 }
 
 // settleMoved settles them. One that fails is its network's concern.
 func (r *reconciler) settleMoved(ctx context.Context) {
-	for _, k := range r.takeMoved() {
+	for _, k := range r.moved.take() {
 		if err := r.endpoint(ctx, k.network, k.id); err != nil && ctx.Err() == nil {
 			r.log.WithError(err).WithField("endpoint", k.id).Warn("reconcile failed, it will be repeated")
 			r.markDirty(k.network)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -65,9 +64,8 @@ type reconciler struct {
 
 	gate chan struct{} // holds one token: whoever has it may change the kernel
 
-	mu    sync.Mutex // guards dirty and moved; a leaf
-	dirty map[string]bool
-	moved map[endpointKey]bool // local endpoints whose devices went to another place
+	dirty pending[string]
+	moved pending[endpointKey] // local endpoints whose devices went to another place
 	wake  chan struct{}        // capacity 1: there is something dirty or moved
 
 	rules chan struct{} // capacity 1: netfilter rules changed
@@ -77,9 +75,7 @@ func newReconciler(cfg Config, v *view, u *underlay, t *troubles) *reconciler {
 	r := &reconciler{
 		dp: cfg.Datapath, view: v, host: cfg.HostID, underlay: u, log: cfg.Log, trouble: t,
 		modes: modes{v, cfg.HostID, cfg.Steering, &experiment{}},
-		gate:  make(chan struct{}, 1), dirty: map[string]bool{},
-		moved: map[endpointKey]bool{}, wake: make(chan struct{}, 1),
-		rules: make(chan struct{}, 1),
+		gate:  make(chan struct{}, 1), wake: make(chan struct{}, 1), rules: make(chan struct{}, 1),
 	}
 	r.gate <- struct{}{}
 	return r
@@ -97,9 +93,7 @@ func (r *reconciler) enter(ctx context.Context) (func(), error) {
 
 // markDirty asks for a full pass over a network soon: something could not be done just now.
 func (r *reconciler) markDirty(network string) {
-	r.mu.Lock()
-	r.dirty[network] = true
-	r.mu.Unlock()
+	r.dirty.add(network)
 	signal(r.wake)
 }
 
@@ -109,18 +103,6 @@ func signal(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-func (r *reconciler) takeDirty() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var networks []string
-	for n := range r.dirty {
-		networks = append(networks, n)
-	}
-	clear(r.dirty)
-	slices.Sort(networks)
-	return networks
 }
 
 // network settles one network whole: devices, endpoints, forwarding.
@@ -246,7 +228,7 @@ func (r *reconciler) run(ctx context.Context, interval time.Duration) error {
 
 // settleDirty settles the dirty networks. One that fails waits for the next full pass.
 func (r *reconciler) settleDirty(ctx context.Context) {
-	for _, network := range r.takeDirty() {
+	for _, network := range slices.Sorted(slices.Values(r.dirty.take())) {
 		var err error
 		if network == leftovers {
 			err = r.sweep(ctx)

@@ -3,10 +3,12 @@ package driver
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"falcon/datapath"
 	"falcon/store"
@@ -35,6 +37,8 @@ type FlowPlace struct {
 	Port      uint16       `json:"port"` // of the container's side
 	Packets   float64      `json:"packets_per_second"`
 	Bytes     float64      `json:"bytes_per_second"`
+	Sent      uint32       `json:"sent"`       // packets so far, modulo 2^32
+	Volume    uint64       `json:"volume"`     // bytes so far
 	Driver    int          `json:"driver_cpu"` // where frames come in
 	NIC       int          `json:"nic_cpu"`    // the same, unless the first stage is split
 	VXLAN     int          `json:"vxlan_cpu"`
@@ -54,12 +58,25 @@ func (d *Driver) steeringStatus(ctx context.Context) SteeringStatus {
 	return s
 }
 
-// problems lists what does not work about steering.
+// problemsNamed is how many parts that suffer from the same are named.
+const problemsNamed = 3
+
+// problems lists what does not work about steering, and which parts suffer from it.
 func (s SteeringStatus) problems() []Degraded {
-	var list []Degraded
+	suffer := map[string][]string{}
 	for _, what := range slices.Sorted(maps.Keys(s.Kernel.Problems)) {
-		list = append(list, Degraded{What: "steering: " + what, Why: s.Kernel.Problems[what]})
+		why := s.Kernel.Problems[what]
+		suffer[why] = append(suffer[why], what)
 	}
+	var list []Degraded
+	for why, parts := range suffer {
+		more := ""
+		if n := len(parts) - problemsNamed; n > 0 {
+			parts, more = parts[:problemsNamed], fmt.Sprintf(" and %d more", n)
+		}
+		list = append(list, Degraded{What: "steering: " + strings.Join(parts, ", ") + more, Why: why})
+	}
+	slices.SortFunc(list, func(a, b Degraded) int { return strings.Compare(a.What, b.What) })
 	return list
 }
 
@@ -104,7 +121,7 @@ func (d *Driver) doorplates() map[doorplate]store.Endpoint {
 func placeOf(f datapath.FlowStatus) FlowPlace {
 	p := FlowPlace{
 		Bucket: f.Bucket, VNI: f.VNI, MAC: f.MAC, Protocol: protocolName(f.Protocol), Port: f.Port,
-		Packets: f.Packets, Bytes: f.Bytes, Driver: f.Driver, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
+		Packets: f.Packets, Bytes: f.Bytes, Sent: f.Sent, Volume: f.Volume, Driver: f.Driver, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
 	}
 	if p.VXLAN < 0 {
 		p.VXLAN = p.NIC

@@ -24,6 +24,18 @@ func TestSteeringProblemsAreDegradedInOrder(t *testing.T) {
 	}
 }
 
+// What many suffer from is one thing to mend.
+func TestSteeringProblemsOfOneCause(t *testing.T) {
+	problems := map[string]string{"balancer": "stopped", "programs": "no bpffs"}
+	for i := range 5 {
+		problems[fmt.Sprintf("network n%d", i)] = "no bpffs"
+	}
+	got := fmt.Sprint(SteeringStatus{Kernel: datapath.SteeringStatus{Problems: problems}}.problems())
+	if want := "[{steering: balancer stopped} {steering: network n0, network n1, network n2 and 3 more no bpffs}]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestFlowsAreNamed(t *testing.T) {
 	a := newHost(t, openBolt(t), "a", "192.0.2.1")
 	must(t, a.CreateNetwork(t.Context(), named("n", "web", "10.1.0.0/24")))
