@@ -210,9 +210,9 @@ func report(out io.Writer, findings []datapath.Finding) error {
 		case f.Advice != "":
 			verdict = "note"
 		}
-		fmt.Fprintf(out, "%-4s  %-16s  %s\n", verdict, f.Check, strings.TrimSpace(f.Detail))
+		fmt.Fprintf(out, "%-4s  %-17s  %s\n", verdict, f.Check, strings.TrimSpace(f.Detail))
 		if f.Advice != "" {
-			fmt.Fprintf(out, "      %-16s  -> %s\n", "", f.Advice)
+			fmt.Fprintf(out, "      %-17s  -> %s\n", "", f.Advice)
 		}
 	}
 	return failure

@@ -32,7 +32,7 @@ func probeSteering(ctx context.Context, wanted bool) []datapath.Finding {
 		return nil // probe has said so
 	}
 	defer dp.Close()
-	findings := append(dp.ProbeSteering(ctx), examineBPFFS(datapath.ProbePins()))
+	findings := append(dp.ProbeSteering(ctx), datapath.ProbePins())
 	if !wanted {
 		for i := range findings {
 			findings[i] = lenient(findings[i])
@@ -47,15 +47,6 @@ func lenient(f datapath.Finding) datapath.Finding {
 		f.OK, f.Advice = true, "only --steering=static and dynamic suffer from it: "+f.Advice
 	}
 	return f
-}
-
-// examineBPFFS says what came of pinning a map.
-func examineBPFFS(err error) datapath.Finding {
-	if err != nil {
-		return datapath.Finding{Check: "bpffs", Detail: "maps cannot be pinned: " + err.Error(),
-			Advice: "mount a bpffs that can be written to, before falcon starts"}
-	}
-	return datapath.Finding{Check: "bpffs", OK: true, Detail: "maps can be pinned beside " + datapath.DefaultPins}
 }
 
 // examineSteering looks at settings of this host that steering depends on or gets in the way of.

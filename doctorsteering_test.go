@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,15 +60,12 @@ func TestCPUAdvice(t *testing.T) {
 
 // Without the kernel's part, only who wants steering has something that does not work.
 func TestLenientFindings(t *testing.T) {
-	bad := examineBPFFS(errors.New("read-only file system"))
-	if bad.OK || bad.Advice == "" {
-		t.Errorf("%+v", bad)
-	}
+	bad := datapath.Finding{Check: "bpffs", Detail: "read-only file system", Advice: "mount it"}
 	if f := lenient(bad); !f.OK || !strings.Contains(f.Advice, bad.Advice) || f.Detail != bad.Detail {
 		t.Errorf("%+v", f)
 	}
-	if good := examineBPFFS(nil); lenient(good) != good || !good.OK || good.Advice != "" {
-		t.Errorf("%+v", good)
+	if good := (datapath.Finding{Check: "bpffs", OK: true}); lenient(good) != good {
+		t.Errorf("%+v", lenient(good))
 	}
 }
 

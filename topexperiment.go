@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"falcon/driver"
@@ -54,9 +56,13 @@ func (e *topExperiment) end(ctx context.Context) (string, error) {
 	if e.mine == "" {
 		return "", nil
 	}
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), experimentTimeout)
+	defer cancel()
 	mode := e.mine
 	_, now, err := fetchStatus(ctx, e.runDir)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return fmt.Sprintf("the experiment (%s) has ended with the daemon", mode), nil
+	}
 	if err == nil && now.Steering.Experiment != mode {
 		return "", nil // ended by somebody else, or with the daemon
 	}

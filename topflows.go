@@ -47,11 +47,12 @@ func groupFlows(before, after topSample) []flowGroup {
 	return list
 }
 
-// flowRates are those between two samples; of a flow that the earlier does not have, what the daemon says.
+// flowRates are those between two samples. A flow that the earlier does not have, or whose counters began anew, has none this
+// once; the daemon's own rates are of an instant, and of all flows together would be more than there is.
 func flowRates(was map[int]driver.FlowPlace, f driver.FlowPlace, per float64) (packets, bytes float64) {
 	b, ok := was[f.Bucket]
 	if !ok || per <= 0 || f.Volume < b.Volume {
-		return f.Packets, f.Bytes
+		return 0, 0
 	}
 	return float64(f.Sent-b.Sent) / per, float64(f.Volume-b.Volume) / per
 }

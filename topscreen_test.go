@@ -164,6 +164,24 @@ func TestTopOutlivesTheDaemon(t *testing.T) {
 	p.Clean()
 }
 
+// What the daemon's end has ended is not said to go on.
+func TestTopEndsAfterTheDaemon(t *testing.T) {
+	d, p := newFakeDaemon(t), screen.Open(t, 80, 24)
+	before := p.Settings()
+	ended := runTop(t.Context(), d.dir, p)
+	p.Shows("q quit")
+	p.Type("s")
+	p.Shows("EXPERIMENT")
+	d.stop()
+	p.Shows("NOT ANSWER")
+	p.Type("q")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	givenBack(t, p, before)
+	p.Shows("the experiment (static) has ended with the daemon")
+}
+
 // An experiment that somebody else ends is nothing to be ended at the end.
 func TestTopLosesItsExperiment(t *testing.T) {
 	e := topExperiment{mine: "static", changed: time.Now()}

@@ -24,7 +24,7 @@ func versionCommand() *cobra.Command {
 			fmt.Fprintf(out, "falcon %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			fmt.Fprintf(out, "kernel %s\n", kernelRelease())
 			for _, f := range append(probe(cmd.Context()), probeSteering(cmd.Context(), true)...) {
-				fmt.Fprintf(out, "  %-16s  %s\n", f.Check, found(f.OK))
+				fmt.Fprintf(out, "  %-17s  %s\n", f.Check, found(f.OK))
 			}
 			return nil
 		},

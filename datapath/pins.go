@@ -42,12 +42,20 @@ func pinAdvice(dir string) string {
 }
 
 // ProbePins tries to pin a map where DefaultPins is to be, beside what others have there.
-func ProbePins() error { return probePins(filepath.Dir(DefaultPins)) }
+func ProbePins() Finding { return probePins(filepath.Dir(DefaultPins)) }
 
-func probePins(dir string) error {
+func probePins(dir string) Finding {
+	f := finding("bpffs", tryPin(dir), pinAdvice(dir)+", before falcon starts")
+	if f.OK {
+		f.Detail = "maps can be pinned in " + dir
+	}
+	return f
+}
+
+func tryPin(dir string) error {
 	own, err := os.MkdirTemp(dir, "falcon-trial-*")
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, pinAdvice(dir))
+		return fmt.Errorf("pin a map: %w", err)
 	}
 	defer os.RemoveAll(own)
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
@@ -56,7 +64,7 @@ func probePins(dir string) error {
 	}
 	defer m.Close()
 	if err := m.Pin(filepath.Join(own, "map")); err != nil {
-		return fmt.Errorf("pin a map in %s: %w: %s", dir, err, pinAdvice(dir))
+		return fmt.Errorf("pin a map in %s: %w", dir, err)
 	}
 	return nil
 }

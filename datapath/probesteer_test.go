@@ -68,19 +68,19 @@ func TestProbePins(t *testing.T) {
 		return fmt.Sprint(list) // the kernel has some of its own
 	}
 	before := entries()
-	if err := probePins(good); err != nil {
-		t.Error(err)
+	if f := probePins(good); !f.OK || f.Advice != "" {
+		t.Errorf("%+v", f)
 	}
 	if after := entries(); after != before {
 		t.Errorf("was %s, is %s", before, after)
 	}
-	for dir, want := range map[string]string{
-		readOnlyBPFFS(t):      "read-only file system: mount -o remount,rw",
-		t.TempDir():           "mount -t bpf bpf",
-		t.TempDir() + "/none": "no such file or directory: mount -t bpf bpf",
+	for dir, want := range map[string][2]string{
+		readOnlyBPFFS(t):      {"read-only file system", "mount -o remount,rw"},
+		t.TempDir():           {"pin a map in", "mount -t bpf bpf"},
+		t.TempDir() + "/none": {"no such file or directory", "mount -t bpf bpf"},
 	} {
-		if err := probePins(dir); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", dir, err, want)
+		if f := probePins(dir); f.OK || !strings.Contains(f.Detail, want[0]) || !strings.HasPrefix(f.Advice, want[1]+" ") {
+			t.Errorf("%s: %+v, want %q", dir, f, want)
 		}
 	}
 }

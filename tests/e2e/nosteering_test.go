@@ -120,7 +120,7 @@ func TestDoctorOfSteering(t *testing.T) {
 	out := f.run(f.h1, "falcon", "doctor")
 	for check, part := range map[string]string{
 		"steering programs": "ok", "poll tracepoint": "ok", "steering hooks": "clsact", "steering masks": "ok", "bpffs": "ok",
-		"steering CPUs": "ok", "backlog": "ok", "NIC queues": "note  NIC queues        RPS spreads packets of eth0", "NIC programs": "none comes before",
+		"steering CPUs": "ok", "backlog": "ok", "NIC queues": "note  NIC queues         RPS spreads packets of eth0", "NIC programs": "none comes before",
 		"RFS": "does not override",
 	} {
 		if line := findingOf(out, check); !strings.Contains(line, part) {
