@@ -114,7 +114,7 @@ func (d *Datapath) catchUp(ctx context.Context) error {
 // changeLine gives other CPUs slots, and the devices masks accordingly. Nothing is steered until the balancer has begun anew.
 func (d *Datapath) changeLine(ctx context.Context, line lineup) error {
 	s := d.steer
-	err := s.programs.reline(ctx, line.all, func() error {
+	err := s.programs.reline(ctx, line, func() error {
 		s.line = line
 		return errors.Join(s.programs.split.serve(line.all), d.setMasks(ctx))
 	})

@@ -146,7 +146,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	s.line = line
 	if s.programs.linedUp() != line.all {
 		// Masks follow when the devices are looked at.
-		err = s.programs.reline(ctx, line.all, func() error { return nil })
+		err = s.programs.reline(ctx, line, func() error { return nil })
 	}
 	s.wake()
 	return err

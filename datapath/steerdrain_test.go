@@ -54,9 +54,10 @@ func TestSteerStaysWhileSlotsChange(t *testing.T) {
 	if sent, _ := p.sendSome(g, r, 20_000, 50*time.Millisecond); hops(p.counts()) == 0 {
 		t.Fatalf("no hop of %d packets: the test shows nothing", sent)
 	}
-	s := p.b.steer.programs
+	s, line := p.b.steer.programs, p.b.steer.line
+	line.all = NewCPUSet(p.nic)
 	for _, failure := range []error{nil, ErrRPSReduced} {
-		err := s.reline(t.Context(), NewCPUSet(p.nic), func() error { stay(); return failure })
+		err := s.reline(t.Context(), line, func() error { stay(); return failure })
 		if !errors.Is(err, failure) {
 			t.Errorf("%v, want %v", err, failure)
 		}
@@ -64,5 +65,34 @@ func TestSteerStaysWhileSlotsChange(t *testing.T) {
 	stay()
 	if got := s.linedUp(); !got.IsEmpty() {
 		t.Errorf("CPUs %s have slots, and no masks", got)
+	}
+}
+
+// The stages of CPUs that are gone are on the core of the stage before.
+func TestSteerBury(t *testing.T) {
+	b := newSteerBench(t, 4)
+	const slotFourth = 3
+	first, _ := b.bucketsOf(b.cpu)
+	bucket := first + 3
+	for slot, cpu := range map[int]uint32{slotOther: 500, slotThird: 501, slotFourth: 502} {
+		b.cores.values[slot].Cpu = cpu
+	}
+	online := NewCPUSet(b.cpu, 502)
+	for name, c := range map[string][2]struct{ vxlan, container uint32 }{
+		"none of them":          {{slotFourth, slotHere}, {slotFourth, slotHere}},
+		"inline":                {{slotInline, slotInline}, {slotInline, slotInline}},
+		"VXLAN stage":           {{slotOther, slotFourth}, {slotHere, slotFourth}},
+		"container stage":       {{slotFourth, slotOther}, {slotFourth, slotFourth}},
+		"after an inline stage": {{slotInline, slotOther}, {slotInline, slotHere}},
+		"both":                  {{slotOther, slotThird}, {slotHere, slotHere}},
+	} {
+		b.wipe()
+		b.flows.values[bucket].Vxlan, b.passages.values[bucket].Container = c[0].vxlan, c[0].container
+		b.bury(online)
+		got := c[0]
+		got.vxlan, got.container = b.flows.values[bucket].Vxlan, b.passages.values[bucket].Container
+		if got != c[1] {
+			t.Errorf("%s: %+v, want %+v", name, got, c[1])
+		}
 	}
 }

@@ -218,17 +218,39 @@ func (s *steering) dropNetwork(vni VNI) error {
 	return nil
 }
 
+// bury notes where the stages are that were on CPUs which are gone: RPS leaves their packets on the core of the stage before. Flows
+// that come back are to wait for those.
+func (s *steering) bury(online CPUSet) {
+	gone := func(slot uint32) bool {
+		return int(slot) < len(s.cores.values) && !online.Contains(int(s.cores.values[slot].Cpu))
+	}
+	for i := range s.flows.values {
+		vxlan, container := &s.flows.values[i].Vxlan, &s.passages.values[i].Container
+		before := s.slots.values[min(i>>s.bits, len(s.slots.values)-1)].Slot
+		if was := atomic.LoadUint32(vxlan); gone(was) {
+			atomic.CompareAndSwapUint32(vxlan, was, before)
+		} else if was != slotInline {
+			before = was
+		}
+		if was := atomic.LoadUint32(container); gone(was) {
+			atomic.CompareAndSwapUint32(container, was, before)
+		}
+	}
+}
+
 // reline gives other CPUs slots, and has masks set accordingly. Packets come back first to where they come in. There they stay, with
 // a hash that says so whatever the masks, as long as no CPU has a slot: until masks are as the slots will be.
-func (s *steering) reline(ctx context.Context, cpus CPUSet, setMasks func() error) error {
-	s.recall(ctx)
+func (s *steering) reline(ctx context.Context, line lineup, setMasks func() error) error {
+	s.recall()
+	s.bury(line.machine.Online)
+	s.drain(ctx)
 	s.lineUp(nil)
 	s.forgetSlots()
 	err := setMasks()
 	if errors.Is(err, ErrRPSReduced) {
 		return err // a rank among some CPUs is nothing among others
 	}
-	s.lineUp(slices.Collect(cpus.All()))
+	s.lineUp(slices.Collect(line.all.All()))
 	s.forgetSlots()
 	return err
 }
@@ -293,14 +315,13 @@ func (s *steering) linedUp() CPUSet {
 	return NewCPUSet(cpus...)
 }
 
-// recall brings the flows of all networks back to the cores where they come in.
-func (s *steering) recall(ctx context.Context) {
+// recall begins to bring the flows of all networks back to the cores where they come in.
+func (s *steering) recall() {
 	s.publish(func(table []steerPlan) {
 		for i := range table {
 			table[i] = steerPlan{Placement: [...]uint32{placementInline, placementInline}, First: slotInline}
 		}
 	})
-	s.drain(ctx)
 }
 
 // drain waits until no packets are under way to other cores. The programs must have been told to send none. The wait is bounded:

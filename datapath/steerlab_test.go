@@ -103,6 +103,7 @@ func (p *pipeline) config(flows int) load.Config {
 	p.b.t.Helper()
 	c := load.Config{
 		At: load.Device{Namespace: p.a.path(), Name: "u0"}, Entry: load.NAPI, CPU: p.nic, Payload: 16, Checksum: true, MTU: labMTU,
+		Ring:   64, // when the machine has paused, no more than this comes at once
 		Tunnel: &load.Tunnel{Src: p.a.under, Dst: p.b.under, SrcMAC: p.a.mac("u0"), DstMAC: p.b.mac("u0"), VNI: labVNI},
 	}
 	for i := range flows {
