@@ -84,7 +84,8 @@ func (d *Datapath) endSplit(ctx context.Context) error {
 			return err
 		}
 	}
-	s.programs.recall(ctx)
+	s.programs.recall()
+	s.programs.drain(ctx)
 	return errors.Join(s.programs.removeSplit(s.config.Pins), d.restartBalancer())
 }
 
