@@ -6,10 +6,11 @@ type ledger struct {
 	ring    []float64 // part of packets that comes from the NIC
 	worth   []float64 // the whole work on the packets, of which packets is the part that is done here
 	foreign []float64
+	weight  []float64 // what the time that foreign lacks weighs
 }
 
 func newLedger(cores int) ledger {
-	return ledger{packets: make([]float64, cores), ring: make([]float64, cores), worth: make([]float64, cores), foreign: make([]float64, cores)}
+	return ledger{packets: make([]float64, cores), ring: make([]float64, cores), worth: make([]float64, cores), foreign: make([]float64, cores), weight: make([]float64, cores)}
 }
 
 func (l *ledger) add(f *footprint) {

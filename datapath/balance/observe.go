@@ -54,6 +54,7 @@ func observe(c *config, s *state, w *workspace) {
 		}
 		s.foreign[i] = smoothForeign(s.foreign[i], foreign, load.Busy)
 		w.slope[i] = e.slope()
+		w.load.weight[i] = c.weigh(w.slope[i]*delivered, s.foreign[i], delivered)
 	}
 }
 
@@ -74,6 +75,16 @@ func (s *state) hold(i int, full bool, rate float64) float64 {
 
 func (l *CoreLoad) full() bool {
 	return l.Drops > 0 || l.Backlog >= longBacklog || l.Busy >= fullBusy && l.Softirq >= fullSoftirq
+}
+
+// weigh finds what the time weighs that foreign load may lack. The part of it that reads packets takes the work on them with it.
+func (c *config) weigh(reading, foreign, delivered float64) float64 {
+	if reading <= 0 || foreign <= 0 {
+		return pressureForeign
+	}
+	part := min(1, reading/foreign)
+	lost := 1 + delivered*(c.stage[NIC]+c.stage[VXLAN]+c.stage[Container])/reading
+	return min(max(pressureForeign, part*lost), mostForeign)
 }
 
 func smoothForeign(old, measured, busy float64) float64 {

@@ -1,14 +1,14 @@
 package balance
 
 // Pressure turns a core's load into a number to be made small, in cores. What it has too much is lost, and counts as what
-// is lost: the whole work on packets, done elsewhere or not, and more than its time for a process, of which others
-// wait. Below that it is a power, because work waits for the fullest core of a pipeline: the sum of high powers is
+// is lost: the whole work on packets, done elsewhere or not, and more than its time for a process. Below that it is a power, because work waits for the fullest core of a pipeline: the sum of high powers is
 // close to the maximum, but smooth, so that each flow can be moved by what it changes itself.
 const (
 	// Weight of the work itself. Where nothing waits, this is what keeps packets inline.
 	pressureWork = 0.125
-	// What the time that a process lacks weighs.
-	pressureForeign = 5.0
+	// What the time that a process lacks weighs: more than packets, for it is not Falcon's to take.
+	pressureForeign = 2.0
+	mostForeign     = 6.0 // bound of it for a process that reads packets
 )
 
 func (c *config) pressure(l *ledger, core int16) float64 {
@@ -19,7 +19,7 @@ func (c *config) pressure(l *ledger, core int16) float64 {
 		p += l.worth[core] * (1 - 1/packets)
 	}
 	if load > 1 { // softirqs come first
-		p += pressureForeign * min(foreign, load-1)
+		p += l.weight[core] * min(foreign, load-1)
 	}
 	return p
 }

@@ -32,22 +32,24 @@ func (d *dynamic) change(r *run, b int) {
 	}
 }
 
-// settle gives a bucket's next placement. The container stage goes to another core when nothing waits for it. The VXLAN stage
+// settle gives a bucket's next placement. The container stage goes to another core when nothing waits for it, and so does the VXLAN
+// stage if from there the container stage would be begun at once. Else the VXLAN stage
 // goes at once: what waits for it is handed on to the new core, so that nothing overtakes it. (In the kernel this takes
 // the time of a redirect for each.)
 func (d *dynamic) settle(r *run, b int) balance.Placement {
 	now, want := d.current[b], d.want[b]
-	waits := 0.0
+	nic := r.flows[r.bucket[b][0]].spec.NIC
+	from, to := resolve(now.VXLAN, nic), resolve(want.VXLAN, nic)
+	drained := true
 	for _, i := range r.bucket[b] {
-		waits += r.flows[i].waiting[balance.Container]
+		drained = drained && r.flows[i].waiting[balance.Container] == 0
 	}
-	drained := waits == 0
-	if !drained && (now.VXLAN == want.VXLAN || now.Container == want.VXLAN) {
+	if !drained && (from == to || int(now.Container) == to) {
 		return now
 	}
-	if now.VXLAN != want.VXLAN {
+	if from != to {
 		for _, i := range r.bucket[b] {
-			r.handOver(i, core2(now.VXLAN, r.flows[i].spec.NIC), core2(want.VXLAN, r.flows[i].spec.NIC))
+			r.handOver(i, from, to)
 		}
 	}
 	if !drained {
@@ -56,7 +58,7 @@ func (d *dynamic) settle(r *run, b int) balance.Placement {
 	return want
 }
 
-func core2(to int16, nic int) int {
+func resolve(to int16, nic int) int {
 	if to == balance.Inline {
 		return nic
 	}

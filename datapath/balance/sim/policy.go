@@ -21,7 +21,7 @@ const (
 type policy interface {
 	tick(*run)
 	step(*run)
-	drained(r *run, flow int) // nothing of a flow waits for one of its stages
+	drained(r *run, flow int) // nothing of a flow waits for its container stage
 	target(r *run, flow, stage, on int) int
 }
 

@@ -227,7 +227,7 @@ func (a App) runs(now, end time.Duration) bool {
 func (r *run) queued(flow, stage int, n float64) {
 	f := &r.flows[flow]
 	f.waiting[stage] += n
-	if f.waiting[stage] < 1e-6 {
+	if f.waiting[stage] < 1e-6 && stage == balance.Container {
 		f.waiting[stage] = 0
 		r.policy.drained(r, flow)
 	}
