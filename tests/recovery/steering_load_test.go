@@ -33,6 +33,9 @@ type siege struct {
 // Whatever happens to falcon, the packets that it steers arrive in order, all of those that there is room for, and without
 // delay. What the machine itself does to them is told apart by control windows, in which the same happens to the falcon of the
 // other host: as much work for the same cores, but not on the packets' way.
+//
+// The first stage is not split here: that takes an XDP program, and a veth that has one lets whatever core sends to it play the NIC's,
+// as no NIC does.
 func TestSteersOnUnderLoad(t *testing.T) {
 	s := newSiege(t)
 	few := []event{killed, turned}
@@ -62,7 +65,7 @@ func newSiege(t *testing.T) siege {
 	lab.Require(t)
 	binaries := map[string]string{
 		nextVersion: buildVersion(t, nextVersion, nil),
-		foreignMaps: buildVersion(t, foreignMaps, map[string]string{steerObject: foreignObject(t)}),
+		foreignMaps: buildVersion(t, foreignMaps, foreignObjects(t)),
 	}
 	o := newOverlay(t, lab.DockerOptions{})
 	for name, binary := range binaries {
@@ -163,8 +166,9 @@ func (s siege) window(f *flood, what string, something func()) window {
 	if w.reordered > 0 || w.duplicates > 0 {
 		s.t.Errorf("%s: %d packets reordered, %d duplicated", what, w.reordered, w.duplicates)
 	}
-	if full := int64(w.sockets + w.backlogs); w.lost() != full {
-		s.t.Errorf("%s: %d packets lost, of which sockets and backlogs dropped %d", what, w.lost(), full)
+	// Backlogs are the whole machine's, and others may have filled them too.
+	if most := int64(w.sockets + w.backlogs); w.lost() < int64(w.sockets) || w.lost() > most {
+		s.t.Errorf("%s: %d packets lost, of which sockets dropped %d and backlogs at most %d", what, w.lost(), w.sockets, w.backlogs)
 	}
 	return w
 }

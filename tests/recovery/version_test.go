@@ -17,7 +17,6 @@ const (
 	nextVersion = "falcon-next"    // another stamp
 	foreignMaps = "falcon-foreign" // programs that share no maps with ours: they cannot take over what ours have noted
 	ourVersion  = "falcon"
-	steerObject = "datapath/steer_bpfel.o"
 )
 
 // buildVersion builds falcon under another version's name, with some of its files replaced by others.
@@ -44,9 +43,24 @@ func buildVersion(t *testing.T, version string, replace map[string]string) strin
 	return binary
 }
 
-// foreignObject compiles the programs of steering with one map of another size, as a later version may well have it. It is what
-// `make generate` does (datapath/generate.go), but for a copy.
-func foreignObject(t *testing.T) string {
+// foreignObjects compiles the programs of steering with one map of another size, as a later version may well have it, and tells
+// which files of ours they replace. It is what `make generate` does (datapath/generate.go), but for a copy.
+func foreignObjects(t *testing.T) map[string]string {
+	t.Helper()
+	dir := foreignSources(t)
+	objects := map[string]string{}
+	for _, name := range []string{"steer", "split"} {
+		object := filepath.Join(dir, name+".o")
+		shell(t, "clang-19", "-O2", "-g", "-mcpu=v3", "--target=bpfel", "-I/usr/include/x86_64-linux-gnu", "-I/usr/include/aarch64-linux-gnu",
+			"-c", filepath.Join(dir, name+".bpf.c"), "-o", object)
+		shell(t, "llvm-strip-19", "--strip-debug", object)
+		objects["datapath/"+name+"_bpfel.o"] = object
+	}
+	return objects
+}
+
+// foreignSources is a directory with the changed sources.
+func foreignSources(t *testing.T) string {
 	t.Helper()
 	const ours, theirs = "__uint(max_entries, 16384)", "__uint(max_entries, 8192)" // networks
 	dir := t.TempDir()
@@ -69,11 +83,7 @@ func foreignObject(t *testing.T) string {
 	if changed != 1 {
 		t.Fatalf("%d maps have the size that is to be another: want one", changed)
 	}
-	object := filepath.Join(dir, "steer.o")
-	shell(t, "clang-19", "-O2", "-g", "-mcpu=v3", "--target=bpfel", "-I/usr/include/x86_64-linux-gnu", "-I/usr/include/aarch64-linux-gnu",
-		"-c", filepath.Join(dir, "steer.bpf.c"), "-o", object)
-	shell(t, "llvm-strip-19", "--strip-debug", object)
-	return object
+	return dir
 }
 
 // shell runs a command of this machine at the project's root.
