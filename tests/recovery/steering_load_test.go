@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,6 +21,8 @@ const (
 	attempts = 4
 	// controls is how many windows tell what is usual: the machine is not always equally busy.
 	controls = 6
+	// siegeLimit: it takes about a minute when the machine is quiet.
+	siegeLimit = 2 * testLimit
 )
 
 // siege is a lab under load: packets come in at host b of the pair; at host a nothing does.
@@ -68,6 +71,9 @@ func newSiege(t *testing.T) siege {
 		foreignMaps: buildVersion(t, foreignMaps, foreignObjects(t)),
 	}
 	o := newOverlay(t, lab.DockerOptions{})
+	var cancel context.CancelFunc
+	o.ctx, cancel = context.WithTimeout(t.Context(), siegeLimit)
+	t.Cleanup(cancel)
 	for name, binary := range binaries {
 		o.check(o.Install(binary, name))
 	}
