@@ -93,7 +93,7 @@ func examineUnderlay(ctx context.Context, dp *datapath.Datapath, which string) (
 	if f.OK = u.OverlayMTU() >= minOverlayMTU; !f.OK {
 		f.Advice = fmt.Sprintf("raise the MTU of %s and of the path between hosts: IPv6 needs %d inside containers", u.Interface, minOverlayMTU)
 	}
-	return []datapath.Finding{f, examineOffloads(ctx, dp, u.Interface)}, u.Interface
+	return []datapath.Finding{f, examineOffloads(ctx, dp, u.Interface), examineSplit(ctx, dp, u.Interface)}, u.Interface
 }
 
 // examineOffloads says what the underlay's device leaves to the CPU. Nothing fails without offloads.

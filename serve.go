@@ -64,7 +64,8 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	steering := datapath.SteeringConfig{CPUs: s.cpus, Port: s.vxlanPort, Expected: s.steering != string(datapath.Off)}
+	steering := datapath.SteeringConfig{
+		CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn, Expected: s.steering != string(datapath.Off)}
 	dp, err := datapath.Open(datapath.Config{Steering: steering, Log: log})
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.cpus, "cpus", "", "CPUs for packet processing, such as 2-7,10 (default: all that are online and not isolated)")
 	f.StringVar(&s.steering, "steering", "off", "spread packet processing over CPUs: "+strings.Join(driver.SteeringModes, ", "))
 	f.StringVar(&s.shortcut, "shortcut", "off", "carry packets past the overlay's devices: "+strings.Join(driver.ShortcutModes, ", "))
-	f.StringVar(&s.split, "split", "off", "split the first stage of packet processing: off, on")
+	f.StringVar(&s.split, "split", "off", "split the first stage of TCP flows where that wins: "+strings.Join(driver.SplitModes, ", "))
 	f.StringVar(&s.metricsAddr, "metrics-addr", "", "address for Prometheus metrics (default: none)")
 	f.StringVar(&s.logLevel, "log-level", "info", "error, warn, info or debug")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
@@ -76,7 +76,7 @@ func (s *settings) check() error {
 		{"scope", s.scope, []string{"local", "global"}},
 		{"steering", s.steering, driver.SteeringModes},
 		{"shortcut", s.shortcut, driver.ShortcutModes},
-		{"split", s.split, []string{"off", "on"}},
+		{"split", s.split, driver.SplitModes},
 		{"log-format", s.logFormat, []string{"text", "json"}},
 		{"log-level", s.logLevel, []string{"error", "warn", "info", "debug"}},
 	}
@@ -89,7 +89,7 @@ func (s *settings) check() error {
 		return flagError("vxlan-port", "0", "must be a number from 1 to 65535")
 	}
 	for _, c := range []struct{ flag, value, only string }{
-		{"shortcut", s.shortcut, "off"}, {"split", s.split, "off"}, {"metrics-addr", s.metricsAddr, ""},
+		{"shortcut", s.shortcut, "off"}, {"metrics-addr", s.metricsAddr, ""},
 	} {
 		if c.value != c.only {
 			return flagError(c.flag, c.value, fmt.Sprintf("this version of falcon has only %q", c.only))

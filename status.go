@@ -85,13 +85,16 @@ func printStatus(out io.Writer, s driver.Status) error {
 
 // printSteering tells what is set, what comes of it and, once a network has been steered, what was done.
 func printSteering(w io.Writer, s driver.SteeringStatus) {
-	fmt.Fprintf(w, "steering\t%s, shortcut %s, split %s\n", s.Mode, s.Shortcut, s.Split)
+	fmt.Fprintf(w, "steering\t%s, shortcut %s, split %s\n", s.Mode, s.Shortcut, splitLabel(s))
 	if s.Experiment != "" {
 		fmt.Fprintf(w, "\tEXPERIMENT: %s on all networks of this host; `falcon top`, key r, ends it\n", s.Experiment)
 	}
 	k := s.Kernel
 	if k.CPUs != "" {
 		fmt.Fprintf(w, "\tCPUs %s, hooks %s; %s\n", k.CPUs, k.Hooks, k.Reason)
+	}
+	if k.Split != nil {
+		fmt.Fprintf(w, "\tsplit at %s: frames wait for CPUs %s, %d for each at most\n", k.Split.Device, k.Split.CPUs, k.Split.Queue)
 	}
 	if len(k.Cores) > 0 {
 		total := countsOf(k.Cores)

@@ -12,7 +12,7 @@ func (v topView) coreTable(cores []coreRates, space int, steered bool) topTable 
 	t := topTable{columns: []topColumn{
 		{title: "CPU", least: 5, left: true}, {title: "load", least: 4, rank: 1}, {title: "#softirq", least: barWidth, rank: 7, left: true}, {title: "sirq", least: 4, rank: 4},
 		{title: "backlog", rank: 5}, {title: "drops/s", rank: 6},
-		{title: "NIC", group: "kpps", least: 6}, {title: "VXLAN", group: "kpps", least: 6}, {title: "container", group: "kpps"},
+		{title: "driver", group: "kpps"}, {title: "NIC", group: "kpps", least: 6}, {title: "VXLAN", group: "kpps", least: 6}, {title: "container", group: "kpps"},
 		{title: "hops/s", least: 6, rank: 2}, {title: "migr/s", rank: 3},
 	}}
 	shown, left := busiest(cores, space)
@@ -25,6 +25,13 @@ func (v topView) coreTable(cores []coreRates, space int, steered bool) topTable 
 			name = fmt.Sprintf("all %d", len(cores))
 		}
 		t.rows = append(t.rows, coreRow(name, totalOf(cores)))
+	}
+	if !v.split() {
+		const driver = 6 // its column
+		t.columns = slices.Delete(t.columns, driver, driver+1)
+		for i := range t.rows {
+			t.rows[i] = slices.Delete(t.rows[i], driver, driver+1)
+		}
 	}
 	if !steered {
 		const counted = 6 // the first of the columns that programs count
@@ -55,6 +62,7 @@ func totalOf(cores []coreRates) coreRates {
 		total.now.Busy += c.now.Busy / float64(len(cores))
 		total.now.Softirq += c.now.Softirq / float64(len(cores))
 		total.now.Backlog += c.now.Backlog
+		total.now.Queue.Waiting += c.now.Queue.Waiting
 		total.drops += c.drops
 		for i, s := range c.stages {
 			total.stages[i] = total.stages[i].plus(s)
@@ -66,8 +74,8 @@ func totalOf(cores []coreRates) coreRates {
 func coreRow(name string, c coreRates) []string {
 	all := c.all()
 	return []string{
-		name, percent(c.now.Busy), bar(c.now.Busy, c.now.Softirq), percent(c.now.Softirq), strconv.Itoa(c.now.Backlog), count(c.drops),
-		kilo(c.stages[stageNIC].packets), kilo(c.stages[stageVXLAN].packets), kilo(c.stages[stageContainer].packets),
+		name, percent(c.now.Busy), bar(c.now.Busy, c.now.Softirq), percent(c.now.Softirq), strconv.Itoa(c.now.Backlog + c.now.Queue.Waiting), count(c.drops),
+		kilo(c.stages[stageDriver].packets), kilo(c.stages[stageNIC].packets), kilo(c.stages[stageVXLAN].packets), kilo(c.stages[stageContainer].packets),
 		count(all.hops), count(all.migrations),
 	}
 }
@@ -75,7 +83,7 @@ func coreRow(name string, c coreRates) []string {
 // stageTable sums each stage over the cores. What happens rarely has a column only when it happens.
 func (v topView) stageTable(cores []coreRates) topTable {
 	total := totalOf(cores)
-	t := topTable{columns: []topColumn{{title: "stage", left: true}}, rows: [][]string{{"NIC"}, {"VXLAN"}, {"container"}}}
+	t := topTable{columns: []topColumn{{title: "stage", left: true}}, rows: [][]string{{"driver"}, {"NIC"}, {"VXLAN"}, {"container"}}}
 	for _, c := range []struct {
 		title  string
 		rarely bool
@@ -100,6 +108,9 @@ func (v topView) stageTable(cores []coreRates) topTable {
 		for i := range t.rows {
 			t.rows[i] = append(t.rows[i], c.format(c.value(total.stages[i])))
 		}
+	}
+	if !v.split() {
+		t.rows = t.rows[stageNIC:]
 	}
 	return t
 }

@@ -19,7 +19,7 @@ type fakeDaemon struct {
 	mu         sync.Mutex // guards all below
 	server     *http.Server
 	looks      int
-	experiment string
+	experiment topTrial
 	tried      []string
 }
 
@@ -51,7 +51,7 @@ func (d *fakeDaemon) start(t *testing.T) {
 func (d *fakeDaemon) stop() {
 	d.mu.Lock()
 	server := d.server
-	d.experiment = ""
+	d.experiment = topTrial{}
 	d.mu.Unlock()
 	server.Close()
 }
@@ -64,7 +64,7 @@ func (d *fakeDaemon) status(w http.ResponseWriter, _ *http.Request) {
 	if d.looks++; d.looks%2 == 0 {
 		s = after.status
 	}
-	s.Steering.Experiment = d.experiment
+	s.Steering.Experiment, s.Steering.TrySplit = d.experiment.mode, d.experiment.split
 	_ = json.NewEncoder(w).Encode(s)
 }
 
@@ -72,13 +72,13 @@ func (d *fakeDaemon) steer(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var request driver.SteeringRequest
-	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || request.Mode == nil {
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || request.Mode == nil || request.Split == nil {
 		http.Error(w, "bad", http.StatusBadRequest)
 		return
 	}
-	d.experiment = *request.Mode
-	d.tried = append(d.tried, d.experiment)
-	_ = json.NewEncoder(w).Encode(driver.SteeringStatus{Mode: "dynamic", Experiment: d.experiment})
+	d.experiment = topTrial{*request.Mode, *request.Split}
+	d.tried = append(d.tried, d.experiment.String())
+	_ = json.NewEncoder(w).Encode(driver.SteeringStatus{Mode: "dynamic", Experiment: d.experiment.mode, TrySplit: d.experiment.split})
 }
 
 func (d *fakeDaemon) log() string {

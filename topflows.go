@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"falcon/driver"
 )
@@ -21,8 +22,8 @@ type flowGroup struct {
 // groupFlows gives the groups, those with most packets first.
 func groupFlows(before, after topSample) []flowGroup {
 	type key struct {
-		name, network          string
-		nic, vxlan, containers int
+		name, network                  string
+		driver, nic, vxlan, containers int
 	}
 	was := map[int]driver.FlowPlace{}
 	for _, f := range before.status.Steering.Flows {
@@ -30,7 +31,7 @@ func groupFlows(before, after topSample) []flowGroup {
 	}
 	groups := map[key]*flowGroup{}
 	for _, f := range after.status.Steering.Flows {
-		k := key{flowName(f), networkName(f), f.NIC, f.VXLAN, f.Container}
+		k := key{flowName(f), networkName(f), f.Driver, f.NIC, f.VXLAN, f.Container}
 		g := groups[k]
 		if g == nil {
 			g = &flowGroup{to: f, name: k.name}
@@ -60,7 +61,7 @@ func flowRates(was map[int]driver.FlowPlace, f driver.FlowPlace, per float64) (p
 // inPlace is an order that does not change with the load.
 func inPlace(a, b flowGroup) int {
 	return cmp.Or(cmp.Compare(networkName(a.to), networkName(b.to)), a.to.Address.Compare(b.to.Address), cmp.Compare(a.name, b.name),
-		cmp.Compare(a.to.NIC, b.to.NIC), cmp.Compare(a.to.VXLAN, b.to.VXLAN), cmp.Compare(a.to.Container, b.to.Container))
+		cmp.Compare(a.to.Driver, b.to.Driver), cmp.Compare(a.to.NIC, b.to.NIC), cmp.Compare(a.to.VXLAN, b.to.VXLAN), cmp.Compare(a.to.Container, b.to.Container))
 }
 
 func networkName(f driver.FlowPlace) string { return cmp.Or(f.Network, fmt.Sprintf("VNI %d", f.VNI)) }
@@ -71,6 +72,10 @@ func (v topView) flowTable(groups []flowGroup, space int) topTable {
 		{title: "flows to", left: true}, {title: "network", left: true, rank: 3}, {title: "flows", rank: 2}, {title: "kpps", least: 6, rank: 1},
 		{title: "Mbit/s", least: 6, rank: 4}, {title: "NIC > VXLAN > container", left: true},
 	}}
+	split := v.split()
+	if split {
+		t.columns[len(t.columns)-1].title = "driver > NIC > VXLAN > container"
+	}
 	short := v.width > 0 && v.width < narrowPlace
 	if short {
 		t.columns[len(t.columns)-1].title = "CPUs"
@@ -79,7 +84,7 @@ func (v topView) flowTable(groups []flowGroup, space int) topTable {
 	slices.SortFunc(shown, inPlace)
 	for _, g := range shown {
 		t.rows = append(t.rows, []string{
-			g.name, networkName(g.to), strconv.Itoa(g.flows), kilo(g.packets), megabit(g.bytes), flowPlace(g.to, short),
+			g.name, networkName(g.to), strconv.Itoa(g.flows), kilo(g.packets), megabit(g.bytes), flowPlace(g.to, short, split),
 		})
 	}
 	return t
@@ -104,9 +109,18 @@ func flowName(f driver.FlowPlace) string {
 }
 
 // flowPlace says on which CPUs the stages of a flow run.
-func flowPlace(f driver.FlowPlace, short bool) string {
+func flowPlace(f driver.FlowPlace, short, split bool) string {
+	cpu, between := "cpu", " > "
 	if short {
-		return fmt.Sprintf("%d>%d>%d", f.NIC, f.VXLAN, f.Container)
+		cpu, between = "", ">"
 	}
-	return fmt.Sprintf("cpu%d > cpu%d > cpu%d", f.NIC, f.VXLAN, f.Container)
+	places := []int{f.Driver, f.NIC, f.VXLAN, f.Container}
+	if !split {
+		places = places[1:]
+	}
+	names := make([]string, len(places))
+	for i, place := range places {
+		names[i] = cpu + strconv.Itoa(place)
+	}
+	return strings.Join(names, between)
 }

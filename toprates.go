@@ -15,7 +15,8 @@ type topSample struct {
 
 // The stages of the receive path, in order.
 const (
-	stageNIC = iota
+	stageDriver = iota // where frames come in, of flows whose first stage may be split
+	stageNIC
 	stageVXLAN
 	stageContainer
 	stageCount
@@ -44,8 +45,9 @@ func ratesBetween(before, after topSample) []coreRates {
 	for _, now := range after.status.Steering.Kernel.Cores {
 		c := coreRates{now: now}
 		if was, ok := earlier[now.CPU]; ok && per > 0 {
-			c.drops = grown(was.Drops, now.Drops) / per
+			c.drops = (grown(was.Drops, now.Drops) + grown(was.Queue.Drops, now.Queue.Drops)) / per
 			c.stages = [stageCount]rates{
+				stageRates(was.Driver, now.Driver, per),
 				stageRates(was.NIC, now.NIC, per), stageRates(was.VXLAN, now.VXLAN, per), stageRates(was.Container, now.Container, per),
 			}
 		}
@@ -80,14 +82,14 @@ func (r rates) plus(o rates) rates {
 
 // all sums the stages of a CPU. Packets are not to be summed so: the stages have the same ones.
 func (c coreRates) all() rates {
-	return c.stages[stageNIC].plus(c.stages[stageVXLAN]).plus(c.stages[stageContainer])
+	return c.stages[stageDriver].plus(c.stages[stageNIC]).plus(c.stages[stageVXLAN]).plus(c.stages[stageContainer])
 }
 
 // countsOf sums what the stages of all CPUs have done to packets since they were first steered.
 func countsOf(cores []datapath.CoreStatus) datapath.StageCounts {
 	var total datapath.StageCounts
 	for _, c := range cores {
-		for _, s := range []datapath.StageCounts{c.NIC, c.VXLAN, c.Container} {
+		for _, s := range []datapath.StageCounts{c.Driver, c.NIC, c.VXLAN, c.Container} {
 			total.Hops += s.Hops
 			total.Migrations += s.Migrations
 			total.Held += s.Held

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"time"
+
+	"falcon/driver"
 )
 
 // topScreen is the live view.
@@ -92,24 +95,40 @@ func (s *topScreen) take(a topAnswer) {
 		return
 	}
 	s.view.before, s.view.after = s.view.after, a.sample
-	if now := a.sample.status.Steering.Experiment; s.experiment.lost(now) {
+	if s.experiment.lost(trialOf(a.sample.status.Steering)) {
 		s.say("the experiment was ended by somebody else, or with the daemon")
 	}
 }
 
 // press does what a key stands for.
 func (s *topScreen) press(ctx context.Context, key byte) {
-	mode, ok := map[byte]string{'o': "off", 's': "static", 'd': "dynamic", 'r': ""}[key]
-	if !ok {
+	now := &s.view.after.status.Steering
+	trial := trialOf(*now)
+	switch key {
+	case 'o', 's', 'd':
+		trial.mode = map[byte]string{'o': "off", 's': "static", 'd': "dynamic"}[key]
+	case 'p':
+		trial.split = otherSplit(*now)
+	case 'r':
+		trial = topTrial{}
+	default:
 		return
 	}
-	steering, err := s.experiment.try(ctx, mode)
+	steering, err := s.experiment.try(ctx, trial)
 	if err != nil {
 		s.say(err.Error())
 		return
 	}
-	s.view.after.status.Steering.Experiment = steering.Experiment
+	now.Experiment, now.TrySplit = steering.Experiment, steering.TrySplit
 	s.view.note = ""
+}
+
+// otherSplit is what splitting is not at the moment.
+func otherSplit(s driver.SteeringStatus) string {
+	if cmp.Or(s.TrySplit, s.Split) == driver.SplitOn {
+		return driver.SplitOff
+	}
+	return driver.SplitOn
 }
 
 // draw shows the view. A terminal that does not take it is about to be gone, which its keyboard tells.

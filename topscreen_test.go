@@ -59,6 +59,27 @@ func TestTopOnATerminal(t *testing.T) {
 	}
 }
 
+// Splitting is tried beside a mode, and both end together.
+func TestTopTriesSplitting(t *testing.T) {
+	d, p := newFakeDaemon(t), screen.Open(t, 80, 24)
+	ended := runTop(t.Context(), d.dir, p)
+	p.Shows("held/s")
+	p.Type("p")
+	p.Shows("split on (EXPERIMENT, configured: off)")
+	p.Type("s")
+	p.Shows("static (EXPERIMENT")
+	p.Type("p")
+	p.Shows("split off (EXPERIMENT")
+	p.Type("q")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	p.Shows("the experiment (static, split off) is over")
+	if got := d.log(); got != `["split on" "static, split on" "static, split off" ""]` {
+		t.Errorf("tried %s", got)
+	}
+}
+
 // What is drawn is what the view has, to the last column, in windows of all sizes and when one is resized.
 func TestTopFillsTheScreen(t *testing.T) {
 	d, p := newFakeDaemon(t), screen.Open(t, 80, 24)
@@ -184,8 +205,9 @@ func TestTopEndsAfterTheDaemon(t *testing.T) {
 
 // An experiment that somebody else ends is nothing to be ended at the end.
 func TestTopLosesItsExperiment(t *testing.T) {
-	e := topExperiment{mine: "static", changed: time.Now()}
-	if e.lost("static") || !e.lost("") || e.lost("") || e.mine != "" {
+	trial, none := topTrial{mode: "static"}, topTrial{}
+	e := topExperiment{mine: trial, changed: time.Now()}
+	if e.lost(trial) || !e.lost(none) || e.lost(none) || e.mine != none {
 		t.Errorf("%+v", e)
 	}
 }

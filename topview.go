@@ -45,7 +45,7 @@ func strong(texts []string) []topLine {
 // sentence wraps one.
 func (v topView) sentence(text string) []string { return wrap(strings.Fields(text), " ", v.width) }
 
-const topKeys = "try on this host: o off  s static  d dynamic  r as configured  q quit"
+const topKeys = "try on this host: o off  s static  d dynamic  p split  r as configured  q quit"
 
 // lines are what the window shows: what is set, what comes of it, cores, stages, flows; what has no room is left out.
 func (v topView) lines() []topLine {
@@ -78,7 +78,7 @@ func (v topView) head() []topLine {
 	if cpus := s.Steering.Kernel.CPUs; cpus != "" {
 		parts = append(parts, "CPUs "+cpus)
 	}
-	parts = append(parts, "shortcut "+s.Steering.Shortcut, "split "+s.Steering.Split)
+	parts = append(parts, "shortcut "+s.Steering.Shortcut, "split "+splitLabel(s.Steering))
 	lines := wrap(parts, "  ", v.width)
 	if v.lost != nil {
 		return append(plain(lines), strong(v.sentence(lostSince(v.lost, v.after)))...)
@@ -134,6 +134,17 @@ func steeringLabel(s driver.Status) string {
 	}
 	return fmt.Sprintf("%s (%d of %d networks differ)", s.Steering.Mode, apart, len(s.Networks))
 }
+
+// splitLabel says whether first stages may be split.
+func splitLabel(s driver.SteeringStatus) string {
+	if s.TrySplit != "" {
+		return fmt.Sprintf("%s (EXPERIMENT, configured: %s)", s.TrySplit, s.Split)
+	}
+	return s.Split
+}
+
+// split tells whether first stages may be split at the moment.
+func (v topView) split() bool { return v.after.status.Steering.Kernel.Split != nil }
 
 // troubles shows the first thing that is wrong with steering.
 func (v topView) troubles() []string {

@@ -100,6 +100,24 @@ func TestTopSaysWhatMatters(t *testing.T) {
 	}
 }
 
+// Where first stages may be split, there is a stage before the NIC's, and its queue counts as backlog.
+func TestTopShowsSplitting(t *testing.T) {
+	v := viewOf(2, 80, 24)
+	for n, sample := range map[uint64]*topSample{1: &v.before, 3: &v.after} {
+		k := &sample.status.Steering.Kernel
+		k.Split = &datapath.SplitStatus{Device: "u0"}
+		k.Cores[0].Driver = datapath.StageCounts{Packets: 77700 * n, Hops: 77700 * n}
+		k.Cores[1].Queue = datapath.QueueStatus{Waiting: 17, Drops: 5 * n}
+		sample.status.Steering.Flows[0].NIC = 1
+	}
+	text := strings.Join(texts(v), "\n")
+	for _, part := range []string{"driver    NIC  VXLAN container", "77.7", "\ndriver ", "137", "5.0", "driver > NIC > VXLAN > container", "cpu0 > cpu1 > cpu1 > cpu1"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in\n%s", part, text)
+		}
+	}
+}
+
 // On many CPUs the busy ones are shown, in order, and the sum is of all.
 func TestTopShowsTheBusiestOfManyCPUs(t *testing.T) {
 	text := strings.Join(texts(viewOf(128, 80, 24)), "\n")
@@ -180,7 +198,7 @@ flows to               network flows   kpps Mbit/s NIC > VXLAN > container
 
 
 
-try on this host: o off  s static  d dynamic  r as configured  q quit`
+try on this host: o off  s static  d dynamic  p split  r as configured  q quit`
 	if got := strings.Join(texts(viewOf(2, 80, 22)), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

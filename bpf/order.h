@@ -15,6 +15,10 @@
  *    before it works on them. What it has worked on is in y's queue before it hands on the next. When all that was sent
  *    has passed at the new core, packets can be sent there directly, behind the others.
  *
+ * n itself changes, where the driver's core hands packets to another one for the first stage (falcon_split), when all that the
+ * driver has handed on has been taken up there, and the last of it has retired. The driver marks and counts all packets that may
+ * be handed on; of those from before it began to, the first that is counted is the last to be in order with.
+ *
  * Both change at once when nothing can be under way any more: when the last packet has retired, or was sent so long ago that
  * no queue can still hold it.
  */
@@ -73,6 +77,31 @@ static __always_inline bool may_send(struct flow *f, struct passage *p, struct a
 	return p->relay < SLOT_NONE && p->relay == (slot == SLOT_INLINE ? here : slot);
 }
 
+/* settle_first gives the slot of the core for the first stage of the next frame. Called where the driver runs. */
+static __always_inline __u32 settle_first(struct split *s, struct flow *f, struct arrival *a, __u32 slot, __u64 now,
+					  struct stage_counts *n)
+{
+	if (!s->counting || now - s->last > settings.stale)
+		s->handed = *(volatile __u32 *)&f->taken; /* what was lost on the way is not under way */
+	if (!s->counting) {
+		s->counting = 1;
+		s->slot = SLOT_INLINE;
+		return SLOT_INLINE;
+	}
+	if (s->slot == slot)
+		return slot;
+	/* The last packet's number is that of the last one handed on only if it is read after taken: hence the barrier. */
+	if (s->handed != __sync_fetch_and_add(&f->taken, 0) ||
+	    !(retired(a, *(volatile __u32 *)&f->sent) || now - f->last > settings.quiet)) {
+		s->held++;
+		n->held++;
+		return s->slot;
+	}
+	s->slot = slot;
+	n->migrations++;
+	return slot;
+}
+
 /* settle_vxlan gives the slot of the core for the vxlan stage of the next packet. */
 static __always_inline __u32 settle_vxlan(struct flow *f, struct passage *p, struct arrival *a, __u64 now, struct stage_counts *n)
 {
@@ -95,18 +124,19 @@ static __always_inline __u32 settle_vxlan(struct flow *f, struct passage *p, str
 	return slot;
 }
 
-/* settle_relay gives the slot that a packet which the NIC's core has sent here is to be handed on to; SLOT_INLINE: none. */
-static __always_inline __u32 settle_relay(struct flow *f, struct passage *p, struct arrival *a, __u32 bucket)
+/* settle_relay gives the slot that a packet which the first stage's core has sent here is to be handed on to; SLOT_INLINE: none. */
+static __always_inline __u32 settle_relay(struct flow *f, struct passage *p, struct arrival *a)
 {
 	__u32 vxlan = *(volatile __u32 *)&f->vxlan, want = *(volatile __u32 *)&f->want & SLOT_MASK, to = want;
+	__u32 first = slot_of(*(volatile __u16 *)&f->cpu);
 
-	/* From the NIC's own core no detour is needed, and may_send counts on there being none. */
-	if (vxlan == SLOT_INLINE || vxlan == slot_of(bucket >> settings.bucket_bits))
+	/* From that core itself no detour is needed, and may_send counts on there being none. */
+	if (vxlan == SLOT_INLINE || vxlan == first)
 		return SLOT_INLINE;
 	if (want == vxlan)
 		to = SLOT_INLINE;
 	else if (want == SLOT_INLINE)
-		to = slot_of(bucket >> settings.bucket_bits);
+		to = first;
 	if (to == SLOT_NONE || is_here(to))
 		to = SLOT_INLINE;
 	if (p->relay != to && (p->relay == SLOT_INLINE || retired(a, p->relayed)))

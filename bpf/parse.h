@@ -92,16 +92,13 @@ static __always_inline __u32 mixed(__u32 hash)
  * walk_outer goes behind the outer UDP header. Of a datagram in fragments it takes the first for OTHER: what the kernel
  * puts together has that one's hash.
  */
-static __always_inline enum parsed walk_outer(struct __sk_buff *skb, struct walk *w)
+static __always_inline enum parsed walk_outer(struct walk *w, __be16 proto)
 {
 	bool fragment = false;
 	struct udphdr *udp;
 
-	/* The tag is another device's business, except priority tags (VLAN 0). */
-	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
-		return PARSED_FOREIGN;
 	w->at = ETH_HLEN;
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	if (proto == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = HERE(w, struct iphdr);
 
 		if (!REACHES(w, ip))
@@ -110,7 +107,7 @@ static __always_inline enum parsed walk_outer(struct __sk_buff *skb, struct walk
 			return PARSED_FOREIGN;
 		fragment = ip->frag_off & bpf_htons(IP4_MORE);
 		w->at += ip->ihl * 4;
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+	} else if (proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
 		__u8 next;
 
@@ -226,17 +223,25 @@ static __always_inline enum parsed walk_inner(struct walk *w, struct packet *p)
 	return result;
 }
 
+static __always_inline enum parsed walk(struct walk *w, __be16 proto, struct packet *p)
+{
+	enum parsed outer = walk_outer(w, proto), inner;
+
+	if (outer != PARSED_FLOW && outer != PARSED_OTHER)
+		return outer;
+	inner = walk_inner(w, p);
+	return outer == PARSED_OTHER && inner == PARSED_FLOW ? PARSED_OTHER : inner;
+}
+
 /* parse finds a packet's network and flow. Not inlined: it is called twice and would be most of the program. */
 static __noinline enum parsed parse(struct __sk_buff *skb, struct packet *p)
 {
 	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end};
-	enum parsed outer, inner;
 
-	outer = walk_outer(skb, &w);
-	if (outer != PARSED_FLOW && outer != PARSED_OTHER)
-		return outer;
-	inner = walk_inner(&w, p);
-	return outer == PARSED_OTHER && inner == PARSED_FLOW ? PARSED_OTHER : inner;
+	/* The tag is another device's business, except priority tags (VLAN 0). */
+	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
+		return PARSED_FOREIGN;
+	return walk(&w, skb->protocol, p);
 }
 
 /*
@@ -252,4 +257,15 @@ static __always_inline enum parsed parse_packet(struct __sk_buff *skb, struct pa
 	if (bpf_skb_pull_data(skb, skb->len < PARSE_MOST ? skb->len : PARSE_MOST))
 		return PARSED_SHORT;
 	return parse(skb, p);
+}
+
+/* parse_frame does so before there is an skb. A frame with a tag in it is foreign. */
+static __always_inline enum parsed parse_frame(struct xdp_md *ctx, struct packet *p)
+{
+	struct walk w = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	struct ethhdr *eth = HERE(&w, struct ethhdr);
+
+	if (!REACHES(&w, eth))
+		return PARSED_SHORT;
+	return walk(&w, eth->h_proto, p);
 }

@@ -10,20 +10,24 @@ static __always_inline __u32 bucket_of(__u32 cpu, __u32 hash)
 	return (cpu & settings.cpu_mask) << settings.bucket_bits | (hash & ((1 << settings.bucket_bits) - 1));
 }
 
-/* wanted is where the daemon would like to have a bucket's packets. */
-static __always_inline __u32 wanted(struct control *c, __u32 bucket, __u32 mode, __u64 now, struct stage_counts *n)
+/* planned is what the daemon would like to do with a bucket's packets; nothing if it is silent. */
+static __always_inline struct plan *planned(struct control *c, __u32 bucket, __u64 now, struct stage_counts *n)
 {
 	__u32 key = (c->active & 1) * ((settings.cpu_mask + 1) << settings.bucket_bits) + bucket;
-	struct plan *plan;
 
-	if (mode == MODE_OFF)
-		return PLACEMENT_INLINE;
 	/* The clock is coarse: it may stand a little before the time of publication. */
 	if ((__s64)(now - c->published) > (__s64)settings.stale) {
 		n->stale++;
-		return PLACEMENT_INLINE;
+		return 0;
 	}
-	plan = bpf_map_lookup_elem(&plans, &key);
+	return bpf_map_lookup_elem(&plans, &key);
+}
+
+/* wanted is where the daemon would like to have a bucket's packets. */
+static __always_inline __u32 wanted(struct control *c, __u32 bucket, __u32 mode, __u64 now, struct stage_counts *n)
+{
+	struct plan *plan = mode == MODE_OFF ? 0 : planned(c, bucket, now, n);
+
 	return plan ? plan->placement[(mode - 1) % (MODES - 1)] : PLACEMENT_INLINE;
 }
 
@@ -43,4 +47,25 @@ static __always_inline void note(struct flow *f, struct __sk_buff *skb, const st
 	__builtin_memcpy(f->mac, p->mac, sizeof(f->mac));
 	f->port = p->port;
 	f->protocol = p->protocol;
+	f->cpu = bpf_get_smp_processor_id();
+}
+
+/* elsewhere tells whether a bucket is another core's at the moment, since its first stage is split. */
+static __always_inline bool elsewhere(struct flow *f, __u64 now)
+{
+	return f->cpu != bpf_get_smp_processor_id() && now - f->last <= settings.quiet;
+}
+
+/* marked gives the bucket that falcon_split has marked a packet with. */
+static __always_inline bool marked(struct __sk_buff *skb, __u32 hash, __u32 *bucket)
+{
+	__u32 *mark = (void *)(long)skb->data_meta;
+
+	if ((void *)(mark + 1) > (void *)(long)skb->data || (*mark & ~TAG_BUCKET) != MARK_FLAG)
+		return false;
+	/* Metadata of others that happens to look like it is of another flow. */
+	if ((*mark ^ hash) & ((1 << settings.bucket_bits) - 1))
+		return false;
+	*bucket = *mark & TAG_BUCKET;
+	return true;
 }

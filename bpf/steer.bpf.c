@@ -48,6 +48,7 @@ int falcon_nic(struct __sk_buff *skb)
 	struct arrival *arrival;
 	enum parsed result;
 	struct flow *f;
+	bool split;
 	__u64 now;
 
 	if (!control)
@@ -62,20 +63,24 @@ int falcon_nic(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	n = &here->nic;
 	account(n, skb);
-	bucket = bucket_of(cpu, p.hash);
+	split = marked(skb, p.hash, &bucket);
+	if (!split)
+		bucket = bucket_of(cpu, p.hash);
 	f = bpf_map_lookup_elem(&flows, &bucket);
 	passage = bpf_map_lookup_elem(&passages, &bucket);
 	arrival = bpf_map_lookup_elem(&arrivals, &bucket);
-	if (result == PARSED_OTHER || !f || !passage || !arrival) {
+	now = bpf_ktime_get_coarse_ns();
+	if (result == PARSED_OTHER || !f || !passage || !arrival || (!split && elsewhere(f, now))) {
 		n->missed++;
 		skb->tc_index = 0;
 		stay(skb, n);
 		return TC_ACT_UNSPEC;
 	}
-	now = bpf_ktime_get_coarse_ns();
 	f->want = wanted(control, bucket, network->mode, now, n);
 	slot = settle_vxlan(f, passage, arrival, now, n);
 	note(f, skb, &p, now);
+	if (split)
+		__sync_fetch_and_add(&f->taken, packets_of(skb)); /* after all else of f: its next writer may be another core */
 	skb->tc_index = TAG_FLAG | bucket;
 	if (slot == SLOT_INLINE || is_here(slot) || !core_of(slot)) {
 		stay(skb, n);
@@ -110,7 +115,7 @@ int falcon_vxlan(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC; /* falcon_host keeps it here */
 	}
 	if (skb->priority) {
-		slot = settle_relay(f, p, a, bucket);
+		slot = settle_relay(f, p, a);
 		if (slot != SLOT_INLINE && core_of(slot)) {
 			aim(skb, core_of(slot), number);
 			p->relayed = number + packets_of(skb) - 1;

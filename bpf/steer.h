@@ -21,6 +21,12 @@
 #define TAG_FLAG   0x8000U
 #define TAG_BUCKET 0x7fffU
 
+/*
+ * The mark, before the packet, is what falcon_split writes for falcon_nic: the bucket of where the frame came in, which may have
+ * been another core. It is the same for all packets of a flow, for GRO does not merge what differs in it.
+ */
+#define MARK_FLAG 0xfa1c8000U
+
 static __always_inline bool same(__u32 number, __u32 other)
 {
 	return ((number ^ other) & (NUMBERS - 1)) == 0;

@@ -43,6 +43,8 @@ struct slot {
 /* Where the daemon would like to have a bucket's packets, by mode: those above MODE_OFF. */
 struct plan {
 	__u32 placement[MODES - 1];
+	__u32 first; /* the slot for the first stage; SLOT_INLINE: where packets come in */
+	__u32 reserved;
 };
 
 /*
@@ -60,7 +62,7 @@ struct flow {
 	__u32 sent;  /* the number of the last packet */
 	__u32 want;  /* the placement that the daemon would like */
 	__u32 vxlan; /* the slot that packets are sent to now */
-	__u32 spare;
+	__u32 taken; /* how many packets of those that falcon_split has marked have come this far */
 	__u64 last; /* when the last packet came, ns, coarse clock */
 	__u64 bytes;
 	__u64 skbs; /* fewer than packets where GRO has merged some */
@@ -70,7 +72,19 @@ struct flow {
 	__u8 mac[6];
 	__u16 port; /* TCP's or UDP's, network order; 0 without */
 	__u8 protocol;
-	__u8 reserved[3];
+	__u8 reserved;
+	__u16 cpu; /* of the first stage: where packets come in, unless that is split */
+} __attribute__((aligned(64)));
+
+/* The same bucket where frames come in, as falcon_split has it. Written by that core. */
+struct split {
+	__u32 handed; /* how many packets were marked */
+	__u32 slot;   /* the core that has the first stage now; SLOT_INLINE: this one */
+	__u64 last;   /* when the last packet was marked, ns, coarse clock */
+	__u64 moved;  /* packets that were handed to another core */
+	__u64 held;   /* packets that went the old way because packets before them were still under way */
+	__u32 counting; /* packets are marked */
+	__u32 reserved[7];
 } __attribute__((aligned(64)));
 
 /* The same bucket at the vxlan device, written by the core that has its stage. */
@@ -117,11 +131,16 @@ struct stage_counts {
  * What one core did, by the stages of the receive path: what runs on one core without a break. Only that core writes to it.
  */
 struct core_counts {
+	struct stage_counts driver;    /* of the packets of split flows: the driver alone */
 	struct stage_counts nic;       /* driver, GRO, outer IP and UDP, decapsulation */
 	struct stage_counts vxlan;     /* GRO cells, bridge, netfilter, veth */
 	struct stage_counts container; /* the container's IP, UDP or TCP, socket */
 	__u64 polls;                   /* ends of NAPI polls, of any device */
-	__u64 reserved[3];
+	/* Of the queue in which packets of split flows wait for this core. Other cores write here too, by atomic additions. */
+	__u64 queued;
+	__u64 unqueued;
+	__u64 overflowed; /* packets that found it full, and are lost */
+	__u64 reserved[4];
 } __attribute__((aligned(64)));
 
 /* What the daemon publishes. */
@@ -129,10 +148,13 @@ struct control {
 	__u64 published; /* when it last did, ns, CLOCK_MONOTONIC */
 	__u32 active;    /* which of the two tables is valid */
 	__u32 seed;      /* of the flows' hash, so that nobody outside can aim at a bucket */
+	__u32 threads;   /* the ID of the map of that name; 0: nothing is split */
+	__u32 reserved;
 };
 
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
 _Static_assert(sizeof(struct passage) == 64, "one cache line");
 _Static_assert(sizeof(struct arrival) == 64, "one cache line");
-_Static_assert(sizeof(struct core_counts) == 320, "whole cache lines");
-_Static_assert(sizeof(struct control) == 16, "no padding");
+_Static_assert(sizeof(struct split) == 64, "one cache line");
+_Static_assert(sizeof(struct core_counts) == 448, "whole cache lines");
+_Static_assert(sizeof(struct control) == 24, "no padding");

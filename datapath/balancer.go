@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"falcon/datapath/balance"
 )
 
@@ -23,13 +25,16 @@ type balancer struct {
 	programs *steering
 	machine  balance.Machine
 	plan     *balance.Balancer
+	splitter *balance.Splitter // nil if nothing is to be split
 	sampler  *cpuSampler
 	window   *loadWindow
 	rank     []int16  // index in machine.Cores by CPU, -1: offline
 	slot     []uint32 // by index in machine.Cores
 	input    balance.Input
-	counts   []uint64       // packets that came in at each CPU, at the last tick
-	buckets  []bucketMemory // by bucket
+	splits   []balance.SplitFlow // of TCP, among the input's flows
+	first    []int16             // what the splitter wants, by number
+	counts   []uint64            // packets that came in at each CPU, at the last tick
+	buckets  []bucketMemory      // by bucket
 	numbers  bucketNumbers
 	whole    int // how many planTables are still to be written whole: they have placements of buckets without a number
 	at       time.Time
@@ -64,6 +69,12 @@ func newBalancer(s *steering, line lineup, settings balance.Settings, now time.T
 	if b.plan, err = balance.New(b.machine, settings, balance.DefaultCosts); err != nil {
 		return nil, fmt.Errorf("prepare balancer: %w", err)
 	}
+	if s.split != nil {
+		if b.splitter, err = balance.NewSplitter(b.machine); err != nil {
+			return nil, fmt.Errorf("prepare balancer: %w", err)
+		}
+		b.splits = make([]balance.SplitFlow, 0, balance.Buckets)
+	}
 	if b.sampler, err = openCPUSampler(""); err != nil {
 		return nil, fmt.Errorf("prepare balancer: %w", err)
 	}
@@ -96,20 +107,22 @@ func machineOf(line lineup) balance.Machine {
 	return m
 }
 
-// fillStatic writes the placements of static mode into both planTables: they depend on nothing that changes.
+// fillStatic writes the placements of static mode into both planTables: they depend on nothing that changes. Packets that come in
+// at a CPU that is just coming online stay there.
 func (b *balancer) fillStatic() {
 	n := b.programs.buckets()
+	for i := range b.programs.plans.values {
+		b.programs.plans.values[i].First = b.programs.split.slot(i % n)
+	}
 	for cpu := range b.rank {
 		first, count := b.programs.bucketsOf(cpu)
 		nic := b.rank[cpu]
-		if nic < 0 {
-			continue
-		}
 		for i := range count {
-			place, second := balance.Static(b.machine, i)
-			kernel := b.kernel(place)
-			if place.VXLAN == nic {
+			kernel := uint32(placementInline)
+			if place, second := balance.Static(b.machine, i); nic >= 0 && place.VXLAN == nic {
 				kernel = b.kernel(second) | slotSecond
+			} else if nic >= 0 {
+				kernel = b.kernel(place)
 			}
 			for table := range planTables {
 				b.programs.plans.values[table*n+first+i].Placement[steerModeMODE_STATIC-1] = kernel
@@ -164,6 +177,9 @@ func (b *balancer) tick(now time.Time) error {
 	}
 	b.measureFlows(now)
 	b.last = b.plan.Next(b.input)
+	if b.splitter != nil {
+		b.first = b.splitter.Next(b.input.Interval, b.input.Cores, b.splits)
+	}
 	b.programs.publish(b.fillDynamic)
 	return nil
 }
@@ -173,12 +189,16 @@ func (b *balancer) fillDynamic(table []steerPlan) {
 	if b.whole > 0 {
 		b.whole--
 		for i := range table {
-			table[i].Placement[steerModeMODE_DYNAMIC-1] = placementInline
+			table[i].Placement[steerModeMODE_DYNAMIC-1], table[i].First = placementInline, slotInline
 		}
 	}
 	for number, bucket := range b.numbers.owner {
-		if bucket >= 0 {
-			table[bucket].Placement[steerModeMODE_DYNAMIC-1] = b.kernel(b.last.Want[number])
+		if bucket < 0 {
+			continue
+		}
+		table[bucket].Placement[steerModeMODE_DYNAMIC-1] = b.kernel(b.last.Want[number])
+		if b.splitter != nil {
+			table[bucket].First = b.slotOf(b.first[number])
 		}
 	}
 }
@@ -199,16 +219,17 @@ func (b *balancer) measureCores() error {
 
 // measureFlows lists the buckets that have had packets. Cores where none came in are passed over.
 func (b *balancer) measureFlows(now time.Time) {
-	b.input.Flows, b.numbers.full = b.input.Flows[:0], false
+	b.input.Flows, b.splits, b.numbers.full = b.input.Flows[:0], b.splits[:0], false
 	for cpu := range b.counts {
-		packets := atomic.LoadUint64(&b.programs.counts.values[cpu].Nic.Skbs)
+		n := &b.programs.counts.values[cpu]
+		packets := atomic.LoadUint64(&n.Nic.Skbs) + atomic.LoadUint64(&n.Driver.Skbs)
 		nic := b.rank[cpu]
 		if packets == b.counts[cpu] || nic < 0 {
 			continue
 		}
 		b.counts[cpu] = packets
-		first, n := b.programs.bucketsOf(cpu)
-		for i := first; i < first+n; i++ {
+		first, count := b.programs.bucketsOf(cpu)
+		for i := first; i < first+count; i++ {
 			b.measureFlow(i, nic, now)
 		}
 	}
@@ -224,12 +245,21 @@ func (b *balancer) numberOf(bucket int, now time.Time) (int, bool) {
 	if ok {
 		b.whole = planTables
 		b.plan.Adopt(n, b.buckets[bucket].placement)
+		if b.splitter != nil {
+			b.splitter.Adopt(n, b.firstOf(bucket))
+		}
 	}
 	return n, ok
 }
 
-// measureFlow notes what a bucket did since it was looked at last, and lists it if that was in the last interval.
-func (b *balancer) measureFlow(bucket int, nic int16, now time.Time) {
+// firstOf is the core that a bucket's first stage is handed to, or Inline.
+func (b *balancer) firstOf(bucket int) int16 {
+	return b.coreOf(b.programs.split.slot(bucket))
+}
+
+// measureFlow notes what a bucket of frames that come in at a core did since it was looked at last, and lists it if that was in
+// the last interval.
+func (b *balancer) measureFlow(bucket int, driver int16, now time.Time) {
 	f, m := &b.programs.flows.values[bucket], &b.buckets[bucket]
 	skbs := atomic.LoadUint64(&f.Skbs)
 	if skbs == m.skbs {
@@ -238,6 +268,10 @@ func (b *balancer) measureFlow(bucket int, nic int16, now time.Time) {
 	before := *m
 	m.skbs, m.passed = skbs, atomic.LoadUint64(&b.programs.passages.values[bucket].Skbs)
 	m.sent, m.volume = atomic.LoadUint32(&f.Sent), atomic.LoadUint64(&f.Bytes)
+	nic := driver
+	if core := b.rank[f.Cpu]; core >= 0 {
+		nic = core // not the same where the first stage is split
+	}
 	if placement := b.current(bucket, nic); placement != m.placement || m.since.IsZero() {
 		m.placement, m.since = placement, now
 	}
@@ -257,4 +291,7 @@ func (b *balancer) measureFlow(bucket int, nic int16, now time.Time) {
 	// What GRO has chained at the vxlan device is taken apart at the socket. What it merged at the NIC (TCP) stays one.
 	flow.Rate[balance.Container] = flow.Rate[balance.NIC]
 	b.input.Flows = append(b.input.Flows, flow)
+	if b.splitter != nil && f.Protocol == unix.IPPROTO_TCP {
+		b.splits = append(b.splits, balance.SplitFlow{Bucket: number, From: int(driver), Rate: m.packets})
+	}
 }

@@ -160,7 +160,8 @@ func newHost(t testing.TB, role string) *labHost {
 	log := logrus.New()
 	log.SetOutput(testWriter{t})
 	log.SetLevel(logrus.DebugLevel)
-	d, err := Open(Config{Netns: s.path(), Steering: SteeringConfig{Pins: filepath.Join(bpffs(t), role), Port: 4789}, Log: log})
+	d, err := Open(Config{Netns: s.path(), Steering: SteeringConfig{
+		Pins: filepath.Join(bpffs(t), role), Port: 4789, Quiet: time.Duration(slowness(t)) * quietAfter}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,24 +86,48 @@ func (d *Datapath) followCPUs(ctx context.Context) {
 	if s.programs == nil {
 		return
 	}
-	line, err := readLineup(s.config.CPUs)
-	if err == nil && line.all != s.line.all {
-		err = d.changeLine(ctx, line)
-	} else if err == nil && line.chosen != s.line.chosen {
-		s.line, err = line, d.restartBalancer()
+	d.noteSteering("CPUs", d.catchUp(ctx))
+}
+
+// catchUp changes the line-up until it is that of the machine, which may go on changing: masks that lack a CPU since are not those
+// that slots were made for.
+func (d *Datapath) catchUp(ctx context.Context) error {
+	s := d.steer
+	var tried CPUSet
+	var failure error
+	for {
+		line, err := readLineup(s.config.CPUs)
+		switch {
+		case err != nil:
+			return err
+		case line.all != s.programs.linedUp() && line.all != tried:
+			tried, failure = line.all, d.changeLine(ctx, line)
+		case line.chosen != s.line.chosen:
+			s.line = line
+			return errors.Join(failure, d.restartBalancer())
+		default:
+			return failure
+		}
 	}
-	d.noteSteering("CPUs", err)
 }
 
 // changeLine gives other CPUs slots, and the devices masks accordingly. Nothing is steered until the balancer has begun anew.
 func (d *Datapath) changeLine(ctx context.Context, line lineup) error {
 	s := d.steer
-	s.programs.reline(ctx, line.all)
-	s.line = line
-	errs := []error{d.restartBalancer()}
+	err := s.programs.reline(ctx, line, func() error {
+		s.line = line
+		return errors.Join(s.programs.split.serve(line.all), d.setMasks(ctx))
+	})
+	return errors.Join(err, d.restartBalancer())
+}
+
+// setMasks makes all devices of steered networks steer to the CPUs of the line-up.
+func (d *Datapath) setMasks(ctx context.Context) error {
+	s := d.steer
+	var errs []error
 	for vni, n := range s.networks {
 		if n.mode.steered() {
-			errs = append(errs, d.setHostRPS(ctx, vxlanName(vni), line.all))
+			errs = append(errs, d.setHostRPS(ctx, vxlanName(vni), s.line.all))
 		}
 	}
 	for id, e := range s.endpoints {
@@ -112,7 +136,7 @@ func (d *Datapath) changeLine(ctx context.Context, line lineup) error {
 		}
 		complete, err := d.steerVeth(ctx, e.endpoint, e.host)
 		if err == nil && complete {
-			e.line = line.all
+			e.line = s.line.all
 			s.endpoints[id] = e
 		}
 		errs = append(errs, err)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 )
 
 // SteeringConfig says how packets are steered on this host, where they are.
@@ -16,6 +17,11 @@ type SteeringConfig struct {
 	CPUs string
 	// Port is the UDP port of the VXLAN devices.
 	Port uint16
+	// Split says whether the first stage of TCP flows may be split, where the balancer finds that it wins.
+	Split bool
+	// Quiet is after what time of silence none of a flow's packets can be under way any more; the default if 0. A machine that
+	// is emulated needs longer.
+	Quiet time.Duration
 	// Expected: networks are to be steered, so that what keeps them from it is worth telling before there is one.
 	Expected bool
 }
@@ -45,6 +51,9 @@ func newSteer(c SteeringConfig) *steer {
 	if c.Pins == "" {
 		c.Pins = DefaultPins
 	}
+	if c.Quiet == 0 {
+		c.Quiet = quietAfter
+	}
 	return &steer{
 		config: c, networks: map[VNI]steeredNetwork{}, endpoints: map[string]steeredEndpoint{}, problems: map[string]string{},
 		changed: make(chan struct{}, 1),
@@ -65,7 +74,11 @@ func (d *Datapath) adoptSteering(ctx context.Context) error {
 	if s.adopted {
 		return nil
 	}
-	if _, err := os.Stat(s.config.Pins); errors.Is(err, fs.ErrNotExist) {
+	left, err := d.steeredDevices(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.config.Pins); errors.Is(err, fs.ErrNotExist) && len(left) == 0 {
 		s.adopted = true
 		return nil
 	}
@@ -78,8 +91,38 @@ func (d *Datapath) adoptSteering(ctx context.Context) error {
 	for entries.Next(&vni, &network) {
 		s.networks[VNI(vni)] = steeredNetwork{mode: modeOf(network.Mode)}
 	}
-	s.adopted = entries.Err() == nil
-	return entries.Err()
+	if err := entries.Err(); err != nil {
+		return err
+	}
+	for _, vni := range left { // new maps, in the place of another version's or of lost ones, do not tell of these
+		if _, known := s.networks[vni]; !known {
+			s.networks[vni] = steeredNetwork{mode: Off}
+		}
+	}
+	s.adopted = true
+	return d.retireSteering(ctx) // if an earlier run was killed before it did
+}
+
+// steeredDevices finds the networks whose VXLAN devices have a program of ours.
+func (d *Datapath) steeredDevices(ctx context.Context) (found []VNI, err error) {
+	list, err := d.rt.links(ctx, ofKind(kindVXLAN))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range list {
+		t, ok := parseTag(l.tag)
+		if !ok {
+			continue
+		}
+		has, err := d.attachedHost(ctx, hook{device: l.index}, nameVXLAN)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			found = append(found, t.vni)
+		}
+	}
+	return found, nil
 }
 
 // loadSteering loads the programs if they are not.
@@ -93,7 +136,7 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 		return err
 	}
 	err = d.inHost(ctx, func() (err error) {
-		s.programs, err = openSteering(s.config.Pins, s.config.Port, haveTCX())
+		s.programs, err = openSteering(s.config, haveTCX())
 		return err
 	})
 	if err != nil {
@@ -102,10 +145,11 @@ func (d *Datapath) loadSteering(ctx context.Context) error {
 	d.noteSteering(problemPrograms, nil)
 	s.line = line
 	if s.programs.linedUp() != line.all {
-		s.programs.reline(ctx, line.all)
+		// Masks follow when the devices are looked at.
+		err = s.programs.reline(ctx, line, func() error { return nil })
 	}
 	s.wake()
-	return nil
+	return err
 }
 
 // retireSteering unloads the programs when no network needs them any more.
@@ -115,6 +159,9 @@ func (d *Datapath) retireSteering(ctx context.Context) error {
 		return nil
 	}
 	if err := d.onlyNIC(ctx, 0); err != nil {
+		return err
+	}
+	if err := d.endSplit(ctx); err != nil {
 		return err
 	}
 	err := errors.Join(d.dropSteering(), os.RemoveAll(s.config.Pins))

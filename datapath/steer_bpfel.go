@@ -24,6 +24,8 @@ type steerControl struct {
 	Published uint64
 	Active    uint32
 	Seed      uint32
+	Threads   uint32
+	Reserved  uint32
 }
 
 type steerCore struct {
@@ -33,12 +35,16 @@ type steerCore struct {
 }
 
 type steerCoreCounts struct {
-	_         structs.HostLayout
-	Nic       steerStageCounts
-	Vxlan     steerStageCounts
-	Container steerStageCounts
-	Polls     uint64
-	Reserved  [3]uint64
+	_          structs.HostLayout
+	Driver     steerStageCounts
+	Nic        steerStageCounts
+	Vxlan      steerStageCounts
+	Container  steerStageCounts
+	Polls      uint64
+	Queued     uint64
+	Unqueued   uint64
+	Overflowed uint64
+	Reserved   [4]uint64
 }
 
 type steerFlow struct {
@@ -46,7 +52,7 @@ type steerFlow struct {
 	Sent     uint32
 	Want     uint32
 	Vxlan    uint32
-	Spare    uint32
+	Taken    uint32
 	Last     uint64
 	Bytes    uint64
 	Skbs     uint64
@@ -55,7 +61,8 @@ type steerFlow struct {
 	Mac      [6]uint8
 	Port     uint16
 	Protocol uint8
-	Reserved [3]uint8
+	Reserved uint8
+	Cpu      uint16
 }
 
 type steerMode uint32
@@ -86,6 +93,8 @@ type steerPassage struct {
 type steerPlan struct {
 	_         structs.HostLayout
 	Placement [2]uint32
+	First     uint32
+	Reserved  uint32
 }
 
 type steerSettings struct {

@@ -45,7 +45,7 @@ func newSteerBench(t testing.TB, line int) *steerBench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &steerBench{steering: &steering{}, cpu: lastCPU(t)}
+	b := &steerBench{steering: &steering{quiet: quietAfter}, cpu: lastCPU(t)}
 	if err := b.open(max(possible, line)); err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func (b *steerBench) arrange(t testing.TB, d decision, bucket int) {
 	b.place(d.static, d.dynamic)
 	now := coarse()
 	b.control.values[0].Published = now - uint64(d.published)
-	d.flow.Last = now - d.flow.Last
+	d.flow.Last, d.flow.Cpu = now-d.flow.Last, uint16(b.cpu)
 	b.flows.values[bucket], b.passages.values[bucket] = d.flow, d.passage
 	b.retire(bucket, d.retired, d.polling)
 }

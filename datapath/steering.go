@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,10 @@ const (
 type steering struct {
 	objects steerObjects
 	polls   ebpflink.Link
-	bits    int // of the number of buckets of one core
-	cpus    int // that have buckets of their own, a power of two
+	split   *splitting // nil unless the first stage may be split
+	bits    int        // of the number of buckets of one core
+	cpus    int        // that have buckets of their own, a power of two
+	quiet   time.Duration
 	tcx     bool
 
 	control  shared[steerControl]
@@ -57,30 +60,33 @@ func (s *steering) bucketsOf(cpu int) (first, n int) {
 	return (cpu & (s.cpus - 1)) << s.bits, 1 << s.bits
 }
 
-// openSteering loads the programs, with the maps pinned in dir, which it makes if need be. It changes nothing about packets, and
-// leaves nothing if it fails: what is pinned tells the next run that something is steered.
-func openSteering(dir string, port uint16, tcx bool) (*steering, error) {
+// cpuOf is the CPU where the frames of a bucket's flows come in.
+func (s *steering) cpuOf(bucket int) int { return bucket >> s.bits }
+
+// openSteering loads the programs, with the maps pinned in a directory that it makes if need be. It changes nothing about packets,
+// and leaves nothing if it fails: what is pinned tells the next run that something is steered.
+func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	possible, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	s := &steering{tcx: tcx}
+	s := &steering{quiet: c.Quiet, tcx: tcx}
 	s.dimension(possible)
-	made, err := makePins(dir)
+	made, err := makePins(c.Pins)
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	spec, err := s.spec(possible, port)
+	spec, err := s.spec(possible, c.Port)
 	if err == nil {
-		err = s.load(spec, dir)
+		err = s.load(spec, c.Pins)
 	}
 	if err == nil {
-		err = errors.Join(s.share(), s.watchPolls(dir))
+		err = errors.Join(s.share(), s.watchPolls(c.Pins))
 	}
 	if err != nil {
 		err = errors.Join(fmt.Errorf("load steering: %w", err), s.close())
 		if made {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, os.RemoveAll(c.Pins))
 		}
 		return nil, err
 	}
@@ -103,18 +109,28 @@ func (s *steering) spec(possible int, port uint16) (*ebpf.CollectionSpec, error)
 	if err != nil {
 		return nil, err
 	}
-	for name, entries := range map[string]int{
-		steerMapCores: possible, steerMapSlots: possible, steerMapCounts: possible, steerMapPlans: 2 * s.buckets(),
-		steerMapFlows: s.buckets(), steerMapPassages: s.buckets(), steerMapArrivals: s.buckets(),
-		steerMapControls: 1, steerMapNetworks: int(spec.Maps[steerMapNetworks].MaxEntries),
-	} {
-		spec.Maps[name].MaxEntries, spec.Maps[name].Pinning = uint32(entries), ebpf.PinByName
+	return spec, s.fit(spec, possible, port)
+}
+
+// fit gives programs this machine's sizes.
+func (s *steering) fit(spec *ebpf.CollectionSpec, possible int, port uint16) error {
+	sizes := map[string]int{
+		steerMapCores: possible, steerMapSlots: possible, steerMapCounts: possible, steerMapPlans: planTables * s.buckets(),
+		steerMapFlows: s.buckets(), steerMapPassages: s.buckets(), steerMapArrivals: s.buckets(), steerMapControls: 1,
+		splitMapThreads: possible, splitMapSplits: s.buckets(),
 	}
-	settings := steerSettings{
-		Stale: uint64(staleAfter), Quiet: uint64(quietAfter), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
+	for name, m := range spec.Maps {
+		if entries, ok := sizes[name]; ok {
+			m.MaxEntries = uint32(entries)
+		}
+		if !strings.HasPrefix(name, ".") { // those are the compiler's, of each version its own
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	return spec.Variables[steerVarSettings].Set(steerSettings{
+		Stale: uint64(staleAfter), Quiet: uint64(s.quiet), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
 		Port: uint32(port),
-	}
-	return spec, spec.Variables[steerVarSettings].Set(settings)
+	})
 }
 
 // load loads the programs with the maps that are pinned, or with new ones where another version's do not fit. Those are left to
@@ -125,7 +141,7 @@ func (s *steering) load(spec *ebpf.CollectionSpec, dir string) error {
 	if !errors.Is(err, ebpf.ErrMapIncompatible) {
 		return err
 	}
-	time.Sleep(staleAfter + 2*quietAfter)
+	time.Sleep(staleAfter + 2*s.quiet)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove maps of another version: %w", err)
 	}
@@ -182,7 +198,7 @@ func (s *steering) closePolls() error {
 
 // close lets go of programs and maps. What is attached and pinned stays.
 func (s *steering) close() error {
-	return closeAll(s.control.close, s.cores.close, s.slots.close, s.plans.close, s.flows.close, s.passages.close,
+	return closeAll(s.closeSplit, s.control.close, s.cores.close, s.slots.close, s.plans.close, s.flows.close, s.passages.close,
 		s.arrivals.close, s.counts.close, s.closePolls, s.objects.Close)
 }
 
@@ -202,26 +218,62 @@ func (s *steering) dropNetwork(vni VNI) error {
 	return nil
 }
 
-// reline gives other CPUs slots. Packets come back first to where they come in, and what was known of slots is forgotten: a rank
-// among one set of CPUs is nothing in another.
-func (s *steering) reline(ctx context.Context, cpus CPUSet) {
-	s.recall(ctx)
+// bury notes where the stages are that were on CPUs which are gone: RPS leaves their packets on the core of the stage before. Flows
+// that come back are to wait for those.
+func (s *steering) bury(online CPUSet) {
+	gone := func(slot uint32) bool {
+		return int(slot) < len(s.cores.values) && !online.Contains(int(s.cores.values[slot].Cpu))
+	}
+	for i := range s.flows.values {
+		vxlan, container := &s.flows.values[i].Vxlan, &s.passages.values[i].Container
+		before := s.slots.values[min(i>>s.bits, len(s.slots.values)-1)].Slot
+		if was := atomic.LoadUint32(vxlan); gone(was) {
+			atomic.CompareAndSwapUint32(vxlan, was, before)
+		} else if was != slotInline {
+			before = was
+		}
+		if was := atomic.LoadUint32(container); gone(was) {
+			atomic.CompareAndSwapUint32(container, was, before)
+		}
+	}
+}
+
+// reline gives other CPUs slots, and has masks set accordingly. Packets come back first to where they come in. There they stay, with
+// a hash that says so whatever the masks, as long as no CPU has a slot: until masks are as the slots will be.
+func (s *steering) reline(ctx context.Context, line lineup, setMasks func() error) error {
+	s.recall()
+	s.bury(line.machine.Online)
+	s.drain(ctx)
+	s.lineUp(nil)
+	s.forgetSlots()
+	err := setMasks()
+	if errors.Is(err, ErrRPSReduced) {
+		return err // a rank among some CPUs is nothing among others
+	}
+	s.lineUp(slices.Collect(line.all.All()))
+	s.forgetSlots()
+	return err
+}
+
+// forgetSlots is for when all packets stay where they come in, and slots have changed.
+func (s *steering) forgetSlots() {
+	time.Sleep(time.Millisecond) // programs that know the old slots come to their end
 	for i := range s.flows.values {
 		atomic.StoreUint32(&s.flows.values[i].Vxlan, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Container, slotInline)
 		atomic.StoreUint32(&s.passages.values[i].Relay, slotInline)
 	}
-	s.lineUp(slices.Collect(cpus.All()))
+	s.split.forget()
 }
 
 // lineUp gives CPUs slots in the order of their numbers, as RPS ranks them. Nothing may be steered meanwhile.
 func (s *steering) lineUp(cpus []int) {
 	for i := range s.slots.values {
-		s.slots.values[i].Slot = slotInline
+		atomic.StoreUint32(&s.slots.values[i].Slot, slotInline)
 	}
 	for slot, cpu := range cpus {
 		s.cores.values[slot] = steerCore{Cpu: uint32(cpu), Hash: hashOf(slot, len(cpus))}
-		s.slots.values[cpu].Slot = uint32(slot)
+		atomic.StoreUint32(&s.slots.values[cpu].Slot, uint32(slot))
 	}
 }
 
@@ -263,38 +315,43 @@ func (s *steering) linedUp() CPUSet {
 	return NewCPUSet(cpus...)
 }
 
-// recall brings the flows of all networks back to the cores where they come in.
-func (s *steering) recall(ctx context.Context) {
+// recall begins to bring the flows of all networks back to the cores where they come in.
+func (s *steering) recall() {
 	s.publish(func(table []steerPlan) {
 		for i := range table {
-			table[i].Placement = [...]uint32{placementInline, placementInline}
+			table[i] = steerPlan{Placement: [...]uint32{placementInline, placementInline}, First: slotInline}
 		}
 	})
-	s.drain(ctx)
 }
 
-// drainPatience bounds the wait for flows to come back. Under a load that never leaves a queue empty some do not; their packets
-// may be reordered once, when the masks go.
-const drainPatience = 4 * quietAfter
-
-// drain waits until no packets are under way to other cores. The programs must have been told to send none.
+// drain waits until no packets are under way to other cores. The programs must have been told to send none. The wait is bounded:
+// under a load that never leaves a queue empty some flows do not come back; their packets may be reordered once, when the masks go.
 func (s *steering) drain(ctx context.Context) {
-	deadline := time.Now().Add(drainPatience)
+	deadline := time.Now().Add(4 * s.quiet)
 	for s.underWay() && time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// underWay tells whether a bucket has sent packets to other cores of late.
+// underWay tells whether a bucket has sent packets to other cores of late, for either stage.
 func (s *steering) underWay() bool {
 	now := monotonic()
 	for i := range s.flows.values {
-		f := &s.flows.values[i]
-		if atomic.LoadUint32(&f.Vxlan) != slotInline && now-atomic.LoadUint64(&f.Last) < uint64(quietAfter) {
+		f, p := &s.flows.values[i], &s.passages.values[i]
+		// A coarse clock, and another CPU's, may be a little ahead of what was read here.
+		if recent := int64(now-atomic.LoadUint64(&f.Last)) < int64(s.quiet); !recent {
+			continue
+		}
+		if atomic.LoadUint32(&f.Vxlan) != slotInline || s.elsewhere(atomic.LoadUint32(&p.Container), i>>s.bits) {
 			return true
 		}
 	}
-	return false
+	return s.split.underWay(now, s.quiet)
+}
+
+// elsewhere tells whether a slot is of another core than the CPU.
+func (s *steering) elsewhere(slot uint32, cpu int) bool {
+	return int(slot) < len(s.cores.values) && int(s.cores.values[slot].Cpu) != cpu
 }
 
 // monotonic is the programs' clock, in nanoseconds.

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +24,9 @@ type pipeline struct {
 func newPipeline(t *testing.T, mode Mode) *pipeline {
 	t.Helper()
 	p := &pipeline{overlay: newOverlay(t, "ipv4", true), app: runtime.NumCPU() - 1}
+	for _, c := range []*container{p.ca, p.cb} {
+		c.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1") // nobody says anything but the generator
+	}
 	n := p.network(mode)
 	p.b.ensureNetwork(n)
 	p.b.ensureEndpoint(p.cb.Endpoint)
@@ -33,6 +38,31 @@ func newPipeline(t *testing.T, mode Mode) *pipeline {
 	}
 	return p
 }
+
+// slowness is how many times slower than a real machine this one is said to be: one that is emulated, in tests/kernels. Packets
+// are sent at rates as much lower, for as much longer, and may be under way for as much longer.
+func slowness(t testing.TB) int {
+	t.Helper()
+	s, ok := os.LookupEnv("FALCON_SLOWNESS")
+	if !ok {
+		return 1
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("FALCON_SLOWNESS=%s: want a number", s)
+	}
+	return n
+}
+
+// sendSome offers packets at a rate, or less on a slow machine, where it takes longer.
+func (p *pipeline) sendSome(g *load.Generator, r *load.UDPReader, rate float64, d time.Duration) (sent uint64, got load.Counts) {
+	p.b.t.Helper()
+	n := slowness(p.b.t)
+	return p.send(g, r, rate/float64(n), d*time.Duration(min(n, longerAtMost)))
+}
+
+// longerAtMost bounds how long the tests take on a slow machine, where fewer packets have to do.
+const longerAtMost = 4
 
 // network is host b's, in a mode.
 func (p *pipeline) network(mode Mode) Network {
@@ -68,12 +98,12 @@ func (s *space) mac(name string) load.MAC {
 
 const pipelinePort = 5001
 
-// generator makes packets of some flows from container a to container b.
-func (p *pipeline) generator(flows int) *load.Generator {
-	t := p.b.t
-	t.Helper()
+// config is of a generator of packets of some flows from container a to container b.
+func (p *pipeline) config(flows int) load.Config {
+	p.b.t.Helper()
 	c := load.Config{
 		At: load.Device{Namespace: p.a.path(), Name: "u0"}, Entry: load.NAPI, CPU: p.nic, Payload: 16, Checksum: true, MTU: labMTU,
+		Ring:   64, // when the machine has paused, no more than this comes at once
 		Tunnel: &load.Tunnel{Src: p.a.under, Dst: p.b.under, SrcMAC: p.a.mac("u0"), DstMAC: p.b.mac("u0"), VNI: labVNI},
 	}
 	for i := range flows {
@@ -82,7 +112,14 @@ func (p *pipeline) generator(flows int) *load.Generator {
 			SrcMAC: load.MAC(p.ca.MAC), DstMAC: load.MAC(p.cb.MAC),
 		})
 	}
-	g, err := load.New(c)
+	return c
+}
+
+// generator makes packets of some UDP flows from container a to container b.
+func (p *pipeline) generator(flows int) *load.Generator {
+	t := p.b.t
+	t.Helper()
+	g, err := load.New(p.config(flows))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,25 +152,72 @@ func (p *pipeline) reader(flows int) *load.UDPReader {
 	return r
 }
 
-// send offers packets and gives what arrived of them.
-func (p *pipeline) send(g *load.Generator, r *load.UDPReader, rate float64, d time.Duration) (sent load.Sent, got load.Counts) {
+// send offers packets and gives how many came in at the NIC, whose ring may be too short for a burst, and what arrived of them.
+func (p *pipeline) send(g *load.Generator, r *load.UDPReader, rate float64, d time.Duration) (sent uint64, got load.Counts) {
 	t := p.b.t
 	t.Helper()
-	ctx := context.Background()
 	if err := r.Reset(); err != nil {
 		t.Fatal(err)
 	}
-	sent, err := g.Run(ctx, rate, d)
-	if err != nil {
+	before := p.cameIn()
+	if _, err := g.Run(context.Background(), rate, d); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Drain(ctx, 50*time.Millisecond); err != nil {
-		t.Fatal(err)
+	got = p.settle(r, before)
+	return p.cameIn() - before, got
+}
+
+// cameIn counts packets at falcon_nic.
+func (p *pipeline) cameIn() (packets uint64) {
+	for _, c := range p.counts() {
+		packets += c.Nic.Packets
 	}
-	if got, err = r.Counts(); err != nil {
-		t.Fatal(err)
+	return packets
+}
+
+// settle waits until all that came in has arrived or, where some were dropped, nothing has arrived for a while.
+func (p *pipeline) settle(r *load.UDPReader, before uint64) (got load.Counts) {
+	t := p.b.t
+	t.Helper()
+	quiet := 50 * time.Millisecond * time.Duration(slowness(t))
+	last, since := uint64(0), time.Now()
+	for {
+		got, err := r.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := got.Total()
+		if n.Received+n.Duplicates != last {
+			last, since = n.Received+n.Duplicates, time.Now()
+		}
+		if n.Received == p.cameIn()-before || time.Since(since) > quiet {
+			return got
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
-	return sent, got
+}
+
+// traffic offers packets until the function returned is called, which tells what came of them.
+func (p *pipeline) traffic(t *testing.T, flows int, rate float64) (stop func() orderly) {
+	t.Helper()
+	g, r := p.generator(flows), p.reader(flows)
+	before, drops := p.cameIn(), p.backlogDrops()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		_, err := g.Run(ctx, rate/float64(slowness(t)), time.Hour)
+		done <- err
+	}()
+	return func() orderly {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		got := p.settle(r, before)
+		n, sent := got.Total(), p.cameIn()-before
+		return orderly{sent, sent - n.Received, n.Reordered, n.Duplicates, got.Dropped + p.backlogDrops() - drops}
+	}
 }
 
 // place publishes one placement for all buckets.

@@ -130,45 +130,24 @@ func TestSteerEndsWithItsNetwork(t *testing.T) {
 	}
 }
 
-// A daemon that is started anew goes on with flows where they are, in order and without a loss, also when it was killed.
+// A daemon that is started anew goes on with flows where they are, in order and without a loss but for what a reader that gets no
+// time leaves in its socket, also when it was killed.
 func TestSteerSurvivesRestart(t *testing.T) {
 	p := newPipeline(t, Dynamic)
-	g, r := p.generator(8), p.reader(8)
-	p.b.steer.programs.publish(func(table []steerPlan) {
-		for i := range table {
-			table[i].Placement = [...]uint32{1, 1} // vxlan stage on slot 1, container stage on slot 0
-		}
-	})
-	done := make(chan orderly, 1)
-	go func() {
-		sent, got := p.send(g, r, 100_000, 2*time.Second)
-		n := got.Total()
-		done <- orderly{sent.Packets(), sent.Packets() - n.Received, n.Reordered, n.Duplicates, got.Dropped}
-	}()
+	p.place(1) // vxlan stage on slot 1, container stage on slot 0
+	traffic := p.traffic(t, 8, 30_000)
 	time.Sleep(300 * time.Millisecond)
 	for range 3 {
-		next, err := Open(Config{Netns: p.b.path(), Steering: p.b.steer.config})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { next.Close() })
-		next.log = p.b.log
-		old := p.b.Datapath // as if it had been killed: it does nothing any more, and its files are closed
-		p.b.Datapath = next
-		if err := old.Close(); err != nil {
-			t.Error(err)
-		}
+		p.restart()
 		p.b.ensureNetwork(p.network(Dynamic))
 		p.b.ensureEndpoint(p.cb.Endpoint)
 		ctx, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
-		if err := next.Balance(ctx); err != nil {
+		if err := p.b.Balance(ctx); err != nil {
 			t.Error(err)
 		}
 		stop()
 	}
-	if o := <-done; o.lost != 0 || o.reordered != 0 || o.duplicates != 0 {
-		t.Errorf("%+v", o)
-	}
+	traffic().check(t)
 	if problems := p.b.SteeringStatus(context.Background()).Problems; len(problems) > 0 {
 		t.Errorf("problems: %v", problems)
 	}
@@ -198,10 +177,10 @@ func TestSteerFollowsCPUs(t *testing.T) {
 		}
 		p.place(place)
 		before := p.counts()
-		sent, got := p.send(g, r, 50_000, 200*time.Millisecond)
-		if n := got.Total(); n.Received != sent.Packets() || n.Reordered > 0 {
-			t.Errorf("change %d: sent %d, received %d, reordered %d", i, sent.Packets(), n.Received, n.Reordered)
+		sent, got := p.sendSome(g, r, 50_000, 200*time.Millisecond)
+		if n := got.Total(); n.Received+got.Dropped != sent || n.Reordered > 0 { // dropped by a reader that got no time
+			t.Errorf("change %d: sent %d, received %d, dropped %d, reordered %d", i, sent, n.Received, got.Dropped, n.Reordered)
 		}
-		p.checkStages(t, before, place, sent.Packets())
+		p.checkStages(t, before, place, sent)
 	}
 }

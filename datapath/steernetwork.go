@@ -58,6 +58,7 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 	if err := d.onlyNIC(ctx, n.Device); err != nil {
 		return err
 	}
+	d.ensureSplit(ctx, n.Device)
 	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN); err != nil {
 		return err
 	}
@@ -145,6 +146,24 @@ func (d *Datapath) attachHost(ctx context.Context, h hook, p *ebpf.Program, name
 		_, err := h.attachTCX(p, name)
 		return err
 	})
+}
+
+// attachedHost tells whether a program of ours is attached to a device in the host's namespace.
+func (d *Datapath) attachedHost(ctx context.Context, h hook, name string) (attached bool, err error) {
+	err = d.inHost(ctx, func() error {
+		if !haveTCX() {
+			filter, err := d.rt.findTC(ctx, h, name)
+			attached = filter != nil
+			return err
+		}
+		program, _, err := h.findTCX(name)
+		attached = program != nil
+		return errors.Join(err, program.Close())
+	})
+	if errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	return attached, err
 }
 
 // detachHost takes off what attachHost has attached. A device that is gone is no error.

@@ -12,8 +12,12 @@ import (
 	"falcon/tests/bench/load"
 )
 
-// orderPackets is how many packets this test sends for each number of flows; $FALCON_ORDER_PACKETS says otherwise.
+// orderPackets is how many packets this test sends for each number of flows; $FALCON_ORDER_PACKETS says otherwise. More than go test
+// has patience for, at some 10^5 to 10^6 per second, wants its -timeout too.
 const orderPackets = 1_000_000
+
+// orderReport is how often a long run tells how far it is.
+const orderReport = 10 * time.Second
 
 // Flows that are told to go elsewhere as fast as can be, under as much load as the machine can take, arrive in order and whole.
 func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
@@ -34,13 +38,8 @@ func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
 			o := p.sendMany(g, r, uint64(packets))
 			migrations, held := p.migrations()
 			t.Logf("%d packets, %d migrations, %d skbs held for order, %d dropped at sockets and backlogs", o.sent, migrations, held, o.dropped)
-			if o.reordered > 0 || o.duplicates > 0 {
-				t.Errorf("%d packets reordered, %d duplicated", o.reordered, o.duplicates)
-			}
-			if o.lost != o.dropped {
-				t.Errorf("%d packets lost, of which sockets and backlogs dropped %d", o.lost, o.dropped)
-			}
-			if migrations < uint64(packets)/50_000 {
+			o.check(t)
+			if migrations < max(uint64(packets)/50_000, 20) {
 				t.Errorf("only %d migrations: the test shows little", migrations)
 			}
 		})
@@ -50,15 +49,28 @@ func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
 // orderly is what came of many packets.
 type orderly struct{ sent, lost, reordered, duplicates, dropped uint64 }
 
+// check wants them in order and, but for what sockets and backlogs had no room for, whole.
+func (o orderly) check(t *testing.T) {
+	t.Helper()
+	if o.sent == 0 || o.reordered > 0 || o.duplicates > 0 || o.lost != o.dropped {
+		t.Errorf("%+v: want none reordered or duplicated, and none lost but those dropped", o)
+	}
+}
+
 // sendMany offers packets as fast as can be until there were so many.
 func (p *pipeline) sendMany(g *load.Generator, r *load.UDPReader, packets uint64) (o orderly) {
 	p.b.t.Helper()
+	reported := time.Now()
 	for o.sent < packets {
+		if time.Since(reported) >= orderReport {
+			p.b.t.Logf("%d of %d packets: %+v", o.sent, packets, o)
+			reported = time.Now()
+		}
 		before := p.backlogDrops()
 		sent, got := p.send(g, r, 0, time.Second)
 		n := got.Total()
-		o.sent += sent.Packets()
-		o.lost += sent.Packets() - n.Received
+		o.sent += sent
+		o.lost += sent - n.Received
 		o.reordered += n.Reordered
 		o.duplicates += n.Duplicates
 		o.dropped += got.Dropped + p.backlogDrops() - before

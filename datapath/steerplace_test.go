@@ -15,14 +15,14 @@ func TestSteerPlacesStages(t *testing.T) {
 	g, r := p.generator(1), p.reader(1)
 	for _, place := range placements(p.b.steer.line.all.Len()) {
 		t.Run(fmt.Sprintf("vxlan %s container %s", slotName(place&slotInline), slotName(place>>16)), func(t *testing.T) {
-			time.Sleep(2 * quietAfter) // so that the first packet may go another way than the last
+			time.Sleep(50 * time.Millisecond) // what has arrived is known to be over when its poll is, and then the next may go another way
 			p.place(place)
 			before := p.counts()
-			sent, got := p.send(g, r, 20_000, 50*time.Millisecond)
-			if n := got.Total(); n.Received != sent.Packets() || n.Reordered > 0 {
-				t.Errorf("sent %d packets, received %d, reordered %d", sent.Packets(), n.Received, n.Reordered)
+			sent, got := p.sendSome(g, r, 20_000, 50*time.Millisecond)
+			if n := got.Total(); n.Received != sent || n.Reordered > 0 {
+				t.Errorf("sent %d packets, received %d, reordered %d", sent, n.Received, n.Reordered)
 			}
-			p.checkStages(t, before, place, sent.Packets())
+			p.checkStages(t, before, place, sent)
 		})
 	}
 }
@@ -75,9 +75,7 @@ func (p *pipeline) checkStages(t *testing.T, before []steerCoreCounts, place uin
 			if cpu == s.at {
 				want = packets
 			}
-			// The containers' neighbour discovery comes by as well.
-			const others = 10
-			if got := s.now.Packets - s.then.Packets; got < want || got > want+others {
+			if got := s.now.Packets - s.then.Packets; got != want {
 				t.Errorf("stage %s: CPU %d took %d packets, want %d", s.name, cpu, got, want)
 			}
 		}
@@ -104,18 +102,18 @@ func TestSteerHopsNoMore(t *testing.T) {
 			p := newPipeline(t, Static)
 			g, r := p.generator(1), p.reader(1)
 			p.place(0 | 1<<16) // both cores
-			sent, got := p.send(g, r, 20_000, 50*time.Millisecond)
-			if n := got.Total(); n.Received != sent.Packets() {
-				t.Fatalf("sent %d packets, received %d", sent.Packets(), n.Received)
+			sent, got := p.sendSome(g, r, 20_000, 50*time.Millisecond)
+			if n := got.Total(); n.Received != sent {
+				t.Fatalf("sent %d packets, received %d", sent, n.Received)
 			}
 			if hops(p.counts()) == 0 {
 				t.Fatal("no hops although there should be: the test shows nothing")
 			}
 			end(p)
 			before := hops(p.counts())
-			sent, got = p.send(g, r, 20_000, 50*time.Millisecond)
-			if n := got.Total(); n.Received != sent.Packets() || n.Reordered > 0 {
-				t.Errorf("sent %d packets, received %d, reordered %d", sent.Packets(), n.Received, n.Reordered)
+			sent, got = p.sendSome(g, r, 20_000, 50*time.Millisecond)
+			if n := got.Total(); n.Received != sent || n.Reordered > 0 {
+				t.Errorf("sent %d packets, received %d, reordered %d", sent, n.Received, n.Reordered)
 			}
 			if after := hops(p.counts()); after != before {
 				t.Errorf("%d hops", after-before)

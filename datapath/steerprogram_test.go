@@ -42,7 +42,7 @@ func (b *steerBench) checkNIC(t *testing.T, r nicRow, packet []byte, segments ui
 		f := b.flows.values[b.only(t)]
 		wantFlow := steerFlow{
 			Sent: uint32(packets), Want: allInline, Vxlan: slotInline, Last: f.Last, Bytes: uint64(len(packet)), Skbs: 1,
-			Vni: uint32(r.vni), Mac: endpointMAC, Port: bigEndian(r.port), Protocol: r.proto,
+			Vni: uint32(r.vni), Mac: endpointMAC, Port: bigEndian(r.port), Protocol: r.proto, Cpu: uint16(b.cpu),
 		}
 		if f != wantFlow {
 			t.Errorf("flow is\n%+v, want\n%+v", f, wantFlow)

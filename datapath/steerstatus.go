@@ -19,9 +19,17 @@ type SteeringStatus struct {
 	Reason   string            `json:"reason"`          // what the balancer does and why, in one line
 	Off      bool              `json:"off"`             // it has found that hops would win nothing
 	Interval time.Duration     `json:"interval_ns,omitempty"`
+	Split    *SplitStatus      `json:"split,omitempty"` // nil: nothing can be split at the moment
 	Cores    []CoreStatus      `json:"cores,omitempty"` // while nothing is steered: what they did since the status before
 	Flows    []FlowStatus      `json:"flows,omitempty"`
 	Problems map[string]string `json:"-"`
+}
+
+// SplitStatus says where frames are taken from, and how they get to the core that makes packets of them.
+type SplitStatus struct {
+	Device string `json:"device"`
+	Queue  int    `json:"queue"` // frames that can wait for a core
+	CPUs   string `json:"cpus"`  // that have a thread which takes them
 }
 
 // CoreStatus is one online CPU.
@@ -32,9 +40,18 @@ type CoreStatus struct {
 	Softirq   float64     `json:"softirq"` // share 0 to 1, part of it
 	Backlog   int         `json:"backlog"` // packets that wait now
 	Drops     uint64      `json:"drops"`   // packets for which the backlog had no room, since boot
+	Queue     QueueStatus `json:"split_queue"`
+	Driver    StageCounts `json:"driver"` // of flows that may be split
 	NIC       StageCounts `json:"nic"`
 	VXLAN     StageCounts `json:"vxlan"`
 	Container StageCounts `json:"container"`
+}
+
+// QueueStatus is of the frames that other cores leave to this one.
+type QueueStatus struct {
+	Taken   uint64 `json:"taken"`
+	Waiting int    `json:"waiting"`
+	Drops   uint64 `json:"drops"` // frames that found it full, or no memory
 }
 
 // StageCounts is what a stage did on a core.
@@ -61,9 +78,10 @@ type FlowStatus struct {
 	Port      uint16  `json:"port"`               // of the container's side
 	Packets   float64 `json:"packets_per_second"` // in its last 10 ms with any
 	Bytes     float64 `json:"bytes_per_second"`
-	Sent      uint32  `json:"sent"`   // packets so far, modulo 2^32
-	Volume    uint64  `json:"volume"` // bytes so far
-	NIC       int     `json:"nic_cpu"`
+	Sent      uint32  `json:"sent"`          // packets so far, modulo 2^32
+	Volume    uint64  `json:"volume"`        // bytes so far
+	Driver    int     `json:"driver_cpu"`    // where frames come in
+	NIC       int     `json:"nic_cpu"`       // the same, unless the first stage is split
 	VXLAN     int     `json:"vxlan_cpu"`     // -1: where the NIC's stage runs
 	Container int     `json:"container_cpu"` // -1: where the vxlan device's stage runs
 	Held      uint64  `json:"held"`
@@ -79,6 +97,11 @@ func stageCounts(c *steerStageCounts) StageCounts {
 		Migrations: atomic.LoadUint64(&c.Migrations), Held: atomic.LoadUint64(&c.Held), Stale: atomic.LoadUint64(&c.Stale),
 		Missed: atomic.LoadUint64(&c.Missed), Relays: atomic.LoadUint64(&c.Relays),
 	}
+}
+
+func queueStatus(c *steerCoreCounts) QueueStatus {
+	in, out := atomic.LoadUint64(&c.Queued), atomic.LoadUint64(&c.Unqueued)
+	return QueueStatus{Taken: out, Waiting: int(max(0, int64(in-out))), Drops: atomic.LoadUint64(&c.Overflowed)}
 }
 
 // largest keeps the flows with most packets.
@@ -103,6 +126,7 @@ func (d *Datapath) SteeringStatus(context.Context) SteeringStatus {
 	if s.programs.tcx {
 		status.Hooks = "tcx"
 	}
+	status.Split = s.programs.split.status()
 	status.Reason = "the balancer does not run; packets stay on the cores where they come in"
 	if b := s.balancer; b != nil && b.last != nil {
 		status.Reason, status.Off = b.last.Reason, b.last.Off
@@ -117,7 +141,7 @@ func (b *balancer) coreStatus() []CoreStatus {
 		load, n := b.input.Cores[i], &b.programs.counts.values[c.CPU]
 		list[i] = CoreStatus{
 			CPU: c.CPU, Steerable: c.Allowed, Busy: load.Busy, Softirq: load.Softirq, Backlog: load.Backlog,
-			Drops: b.drops(c.CPU), NIC: stageCounts(&n.Nic), VXLAN: stageCounts(&n.Vxlan), Container: stageCounts(&n.Container),
+			Drops: b.drops(c.CPU), Queue: queueStatus(n), Driver: stageCounts(&n.Driver), NIC: stageCounts(&n.Nic), VXLAN: stageCounts(&n.Vxlan), Container: stageCounts(&n.Container),
 		}
 	}
 	return list
@@ -135,7 +159,7 @@ func (b *balancer) flowStatus() []FlowStatus {
 			Bucket: bucket, VNI: VNI(f.Vni), MAC: MAC(f.Mac).String(), Protocol: f.Protocol,
 			Port:    binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, f.Port)),
 			Packets: m.packets, Bytes: m.bytes, Sent: m.sent, Volume: m.volume,
-			NIC: bucket >> b.programs.bits, VXLAN: b.cpu(m.placement.VXLAN), Container: b.cpu(m.placement.Container),
+			Driver: b.programs.cpuOf(bucket), NIC: int(f.Cpu), VXLAN: b.cpu(m.placement.VXLAN), Container: b.cpu(m.placement.Container),
 			Held: atomic.LoadUint64(&f.Held) + atomic.LoadUint64(&b.programs.passages.values[bucket].Held),
 		})
 	}

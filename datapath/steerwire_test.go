@@ -138,7 +138,8 @@ func setMetadata(fd int) asm.Instructions {
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, skbMark, asm.Word),
 		asm.JNE.Imm(asm.R2, 0, "end"),
-		asm.StoreImm(asm.R6, skbMark, 1, asm.Word),
+		asm.Mov.Imm(asm.R2, 1), // verifiers before 6.3 let no constant be stored into the context
+		asm.StoreMem(asm.R6, skbMark, asm.R2, asm.Word),
 		asm.LoadMapValue(asm.R7, fd, 0),
 		asm.LoadMem(asm.R2, asm.R7, fieldTag, asm.Word),
 		asm.StoreMem(asm.R6, skbTag, asm.R2, asm.Word),
@@ -458,7 +459,7 @@ func TestSteerWireRelayNotFromNIC(t *testing.T) {
 	w.wipe()
 	first, _ := w.bucketsOf(w.cpu)
 	bucket := first + wireBucket
-	w.flows.values[bucket] = steerFlow{Want: slotOther | slotInline<<16, Vxlan: slotHere}
+	w.flows.values[bucket] = steerFlow{Want: slotOther | slotInline<<16, Vxlan: slotHere, Cpu: uint16(w.cpu)}
 	w.passages.values[bucket] = steerPassage{Passed: wirePassed, Container: slotThird, Relay: slotInline}
 	w.send(t, someConversation().frame().bytes, 0, metadata{Tag: w.tag(bucket), Priority: wireNumber})
 	if got := w.passages.values[bucket]; got.Relay != slotInline || got.Passed != wireNumber {

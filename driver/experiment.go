@@ -1,10 +1,12 @@
 package driver
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,9 +16,19 @@ import (
 // experiment is a mode that a person tries on all networks of this host, whatever they are configured to. It is not stored: one
 // that was forgotten ends with the process.
 type experiment struct {
-	mu   sync.Mutex // guards mode; a leaf
-	mode datapath.Mode
+	mu    sync.Mutex // guards all below; a leaf
+	mode  datapath.Mode
+	split string
 }
+
+// Settings of splitting.
+const (
+	SplitOff = "off"
+	SplitOn  = "on"
+)
+
+// SplitModes are those of --split.
+var SplitModes = []string{SplitOff, SplitOn}
 
 // current is the mode that is tried; empty if none is.
 func (e *experiment) current() datapath.Mode {
@@ -31,6 +43,19 @@ func (e *experiment) set(m datapath.Mode) {
 	e.mode = m
 }
 
+// currentSplit is the setting of splitting that is tried; empty if none is.
+func (e *experiment) currentSplit() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.split
+}
+
+func (e *experiment) setSplit(s string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.split = s
+}
+
 // Try steers all networks of this host in a mode until it is told otherwise; an empty mode is the end of that. The kernel
 // follows at once.
 func (d *Driver) Try(mode string) error {
@@ -41,10 +66,27 @@ func (d *Driver) Try(mode string) error {
 	}
 	d.reconciler.modes.experiment.set(datapath.Mode(mode))
 	d.log.WithField("mode", mode).Info("steering experiment (no mode: it is over)")
+	d.lookAgain()
+	return nil
+}
+
+// TrySplit splits first stages on this host or does not, until it is told otherwise; empty is the end of that.
+func (d *Driver) TrySplit(split string) error {
+	if split != "" && !slices.Contains(SplitModes, split) {
+		return fmt.Errorf("split %q: must be one of %s, or empty for what is configured", split, strings.Join(SplitModes, ", "))
+	}
+	d.reconciler.modes.experiment.setSplit(split)
+	d.cfg.Datapath.Split(cmp.Or(split, d.cfg.Split) == SplitOn)
+	d.log.WithField("split", split).Info("splitting experiment (no value: it is over)")
+	d.lookAgain()
+	return nil
+}
+
+// lookAgain has all networks of this host ensured.
+func (d *Driver) lookAgain() {
 	for _, m := range d.view.memberships(d.host) {
 		d.reconciler.markDirty(m.Network)
 	}
-	return nil
 }
 
 // SteeringPath is where the API takes a SteeringRequest with PUT, and answers with the SteeringStatus that it makes.
@@ -52,7 +94,8 @@ const SteeringPath = "/v1/steering"
 
 // SteeringRequest begins an experiment, or ends it.
 type SteeringRequest struct {
-	Mode *string `json:"mode"` // one of SteeringModes; empty: as configured
+	Mode  *string `json:"mode,omitempty"`  // one of SteeringModes; empty: as configured
+	Split *string `json:"split,omitempty"` // one of SplitModes; likewise
 }
 
 // maxSteeringRequest is ample, in bytes.
@@ -64,19 +107,31 @@ func (d *Driver) putSteering(w http.ResponseWriter, r *http.Request) {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSteeringRequest))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&request)
-	if err == nil && request.Mode == nil {
+	if err == nil && request.Mode == nil && request.Split == nil {
 		err = errors.New("no mode")
 	}
 	if err != nil {
-		http.Error(w, fmt.Sprintf(`read request: %v: want {"mode": MODE} with one of %s, or "" for what is configured`,
-			err, strings.Join(SteeringModes, ", ")), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf(`read request: %v: want {"mode": MODE} with one of %s, {"split": SPLIT} with one of %s, or "" for what is configured`,
+			err, strings.Join(SteeringModes, ", "), strings.Join(SplitModes, ", ")), http.StatusBadRequest)
 		return
 	}
-	if err := d.Try(*request.Mode); err != nil {
+	if err := d.try(request); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	answer(w, d.steeringStatus(r.Context()))
+}
+
+func (d *Driver) try(r SteeringRequest) error {
+	if r.Mode != nil {
+		if err := d.Try(*r.Mode); err != nil {
+			return err
+		}
+	}
+	if r.Split != nil {
+		return d.TrySplit(*r.Split)
+	}
+	return nil
 }
 
 // answer writes JSON.

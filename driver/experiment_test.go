@@ -57,6 +57,31 @@ func TestExperimentReachesAllNetworksAndEnds(t *testing.T) {
 	}
 }
 
+func TestSplitIsTriedAndEnds(t *testing.T) {
+	a := newHost(t, openBolt(t), "a", "192.0.2.1")
+	must(t, a.CreateNetwork(t.Context(), named("n1", "plain", "10.1.0.0/24")))
+	for _, step := range []struct {
+		body, tried string
+		kernel      bool
+	}{
+		{`{"split":"on"}`, "on", true},
+		{`{"split":"off","mode":"static"}`, "off", false},
+		{`{"split":"on"}`, "on", true},
+		{`{"split":""}`, "", false}, // the daemon's own setting
+	} {
+		code, text := putSteering(t, a, step.body)
+		var s SteeringStatus
+		if err := json.Unmarshal([]byte(text), &s); err != nil || code != http.StatusOK || s.TrySplit != step.tried {
+			t.Fatalf("%s: %d %s (%v)", step.body, code, text, err)
+		}
+		eventually(t, "kernel hears of "+step.body, func() bool {
+			a.kernel.mu.Lock()
+			defer a.kernel.mu.Unlock()
+			return a.kernel.split == step.kernel
+		})
+	}
+}
+
 func TestBadExperimentIsRefused(t *testing.T) {
 	a := newHost(t, openBolt(t), "a", "192.0.2.1")
 	must(t, a.Try("static"))

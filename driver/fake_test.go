@@ -30,6 +30,7 @@ type fakeKernel struct {
 	fail      error                   // of the next changes, if set
 	deleted   chan string             // devices that somebody deletes
 	steering  datapath.SteeringStatus // that it tells of
+	split     bool
 }
 
 func newFakeKernel(address string) *fakeKernel {
@@ -149,6 +150,8 @@ func (k *fakeKernel) Balance(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
+
+func (k *fakeKernel) Split(on bool) { _ = k.do(func() { k.split = on }) }
 
 func (k *fakeKernel) SteeringStatus(context.Context) datapath.SteeringStatus {
 	k.mu.Lock()

@@ -40,6 +40,8 @@ type surroundings interface {
 	// Balance steers packets of networks that are to be, by load, until ctx ends.
 	Balance(ctx context.Context) error
 	SteeringStatus(ctx context.Context) datapath.SteeringStatus
+	// Split says whether first stages may be split; it takes effect when a steered network is ensured.
+	Split(on bool)
 }
 
 // Datapath is the kernel as the driver needs it; package datapath has the real one.

@@ -20,8 +20,9 @@ type SteeringStatus struct {
 	Experiment string                  `json:"experiment,omitempty"` // the mode that is tried on all networks, if one is
 	Shortcut   string                  `json:"shortcut"`
 	Split      string                  `json:"split"`
-	Kernel     datapath.SteeringStatus `json:"kernel"` // its flows are in Flows
-	Flows      []FlowPlace             `json:"flows"`  // those with most packets
+	TrySplit   string                  `json:"experiment_split,omitempty"` // as Experiment, for splitting
+	Kernel     datapath.SteeringStatus `json:"kernel"`                     // its flows are in Flows
+	Flows      []FlowPlace             `json:"flows"`                      // those with most packets
 }
 
 // FlowPlace is a bucket of flows to a container, and where its packets are processed.
@@ -36,9 +37,10 @@ type FlowPlace struct {
 	Port      uint16       `json:"port"` // of the container's side
 	Packets   float64      `json:"packets_per_second"`
 	Bytes     float64      `json:"bytes_per_second"`
-	Sent      uint32       `json:"sent"`   // packets so far, modulo 2^32
-	Volume    uint64       `json:"volume"` // bytes so far
-	NIC       int          `json:"nic_cpu"`
+	Sent      uint32       `json:"sent"`       // packets so far, modulo 2^32
+	Volume    uint64       `json:"volume"`     // bytes so far
+	Driver    int          `json:"driver_cpu"` // where frames come in
+	NIC       int          `json:"nic_cpu"`    // the same, unless the first stage is split
 	VXLAN     int          `json:"vxlan_cpu"`
 	Container int          `json:"container_cpu"`
 	Held      uint64       `json:"held"`
@@ -48,8 +50,8 @@ func (d *Driver) steeringStatus(ctx context.Context) SteeringStatus {
 	kernel := d.cfg.Datapath.SteeringStatus(ctx)
 	s := SteeringStatus{
 		Mode:       string(cmp.Or(d.cfg.Steering, datapath.Off)),
-		Experiment: string(d.reconciler.modes.experiment.current()),
-		Shortcut:   d.cfg.Shortcut, Split: d.cfg.Split,
+		Experiment: string(d.reconciler.modes.experiment.current()), TrySplit: d.reconciler.modes.experiment.currentSplit(),
+		Shortcut: d.cfg.Shortcut, Split: d.cfg.Split,
 		Kernel: kernel, Flows: d.flowPlaces(kernel.Flows),
 	}
 	s.Kernel.Flows = nil
@@ -119,7 +121,7 @@ func (d *Driver) doorplates() map[doorplate]store.Endpoint {
 func placeOf(f datapath.FlowStatus) FlowPlace {
 	p := FlowPlace{
 		Bucket: f.Bucket, VNI: f.VNI, MAC: f.MAC, Protocol: protocolName(f.Protocol), Port: f.Port,
-		Packets: f.Packets, Bytes: f.Bytes, Sent: f.Sent, Volume: f.Volume, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
+		Packets: f.Packets, Bytes: f.Bytes, Sent: f.Sent, Volume: f.Volume, Driver: f.Driver, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
 	}
 	if p.VXLAN < 0 {
 		p.VXLAN = p.NIC

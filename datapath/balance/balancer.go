@@ -25,8 +25,11 @@ func New(m Machine, s Settings, c Costs) (*Balancer, error) {
 	}, nil
 }
 
-// Adopt tells where a bucket's packets go already, so that they stay there until something better is found.
+// Adopt tells where a bucket's packets go already, so that they stay there until something better is found, if they may.
 func (b *Balancer) Adopt(number int, p Placement) {
+	if !b.config.permits(p) {
+		p = stay
+	}
 	b.now.bucket[number] = bucket{want: p}
 }
 

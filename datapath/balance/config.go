@@ -19,3 +19,13 @@ func newConfig(m Machine, s Settings, c Costs) *config {
 }
 
 func (c *config) node(core int16) int { return c.machine.Cores[core].Node }
+
+// permits says whether packets may be sent to where a placement sends them.
+func (c *config) permits(p Placement) bool {
+	for _, core := range [...]int16{p.VXLAN, p.Container} {
+		if core != Inline && (!c.known(int(core)) || !c.machine.Cores[core].Allowed) {
+			return false
+		}
+	}
+	return true
+}

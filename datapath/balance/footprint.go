@@ -19,6 +19,14 @@ type work struct {
 
 func (w *work) total() float64 { return w.stage[NIC] + w.stage[VXLAN] + w.stage[Container] }
 
+func (w *work) multiply(by float64) {
+	for s := range w.stage {
+		w.stage[s] *= by
+		w.hop[s] *= by
+	}
+	w.rate *= by
+}
+
 // newWork is the work of a flow at the given rates. scale calibrates the costs.
 func (c *config) newWork(nic int16, rate *[Stages]float64, scale float64) work {
 	w := work{nic: nic, rate: rate[Container], before: rate[Container]}
@@ -34,6 +42,7 @@ type footprint struct {
 	n       int
 	core    [Stages]int16
 	load    [Stages]float64
+	worth   [Stages]float64 // whole work on the packets that come there
 	foreign [Stages]float64 // what others will need more
 }
 
@@ -75,22 +84,32 @@ func (c *config) footprint(w *work, p Placement) footprint {
 	f.add(k, c.near(w.nic, k, w.stage[Container]))
 	c.addHop(&f, w.nic, v, w.hop[VXLAN])
 	c.addHop(&f, v, k, w.hop[Container])
+	for i := range f.n {
+		f.worth[i] = w.total()
+	}
 	return f
 }
 
-// expected is the footprint of a placement with what follows from it: a flow that is itself too much for its first core
-// sends no more on than that core manages, and who reads what it delivers needs time for it.
+// expected is the footprint of a placement with what follows from it: what is too much for the first core does not get any
+// further, and who reads what is delivered needs time for it. The ledger is without the flow.
 func (c *config) expected(w *workspace, need *work, p Placement) footprint {
 	f := c.footprint(need, p)
-	passes := 1 / max(1, f.load[0]) // the first core in a footprint is the NIC's
+	c.limit(w, &f, need, f.load[0]) // the first core in a footprint is the NIC's
+	return f
+}
+
+// limit takes into account what else the first core receives; own is what of the flow is not in the ledger.
+func (c *config) limit(w *workspace, f *footprint, need *work, own float64) {
+	nic := f.core[0]
+	passes := 1 / max(1, (w.load.ring[nic]+own)*c.slowing(&w.load, nic))
 	more := max(0, need.rate*passes-need.before)
 	for i := range f.n {
 		if i > 0 {
 			f.load[i] *= passes
+			f.worth[i] *= passes
 		}
 		f.foreign[i] = min(more*w.slope[f.core[i]], w.load.foreign[f.core[i]]) // at most twice of what it is
 	}
-	return f
 }
 
 // near is a stage's load on a core, given where the packet's memory is.

@@ -1,20 +1,27 @@
 package balance
 
-// Pressure turns loads into one number to be made small. It is a power, because work waits for the fullest core of a
-// pipeline: the sum of high powers is close to the maximum, but smooth, so that each flow can be moved by what it
-// changes itself. Beyond overload it goes on as a line: how much demand exceeds a core is a guess, and
-// moving work between two cores that are both too small for it wins nothing.
+// Pressure turns a core's load into a number to be made small, in cores. What it has too much is lost, and counts as what
+// is lost: the whole work on packets, done elsewhere or not, and more than its time for a process. Below that it is a power, because work waits for the fullest core of a pipeline: the sum of high powers is
+// close to the maximum, but smooth, so that each flow can be moved by what it changes itself.
 const (
-	pressureEnd = 1.5 // load at which the line begins
 	// Weight of the work itself. Where nothing waits, this is what keeps packets inline.
-	pressureWork = 1.0
+	pressureWork = 0.125
+	// What the time that a process lacks weighs: more than packets, for it is not Falcon's to take.
+	pressureForeign = 2.0
+	mostForeign     = 6.0 // bound of it for a process that reads packets
 )
 
-func pressure(load float64) float64 {
-	if load > pressureEnd {
-		return power(pressureEnd) + 8*power(pressureEnd)/pressureEnd*(load-pressureEnd) + pressureWork*load
+func (c *config) pressure(l *ledger, core int16) float64 {
+	packets, foreign := c.slowed(l, core)
+	load := packets + foreign
+	p := power(min(load, 1))/16 + pressureWork*packets
+	if packets > 1 {
+		p += l.worth[core] * (1 - 1/packets)
 	}
-	return power(load) + pressureWork*load
+	if load > 1 { // softirqs come first
+		p += l.weight[core] * min(foreign, load-1)
+	}
+	return p
 }
 
 // power is the eighth: with less, a pipeline's second-fullest core still counts too much.
@@ -28,10 +35,10 @@ func power(load float64) float64 {
 func (c *config) strain(l *ledger, f *footprint) float64 {
 	var sum float64
 	for i := range f.n {
-		sum += pressure(c.effective(l, f.core[i]))
+		sum += c.pressure(l, f.core[i])
 		for _, s := range c.machine.Cores[f.core[i]].Sibling {
 			if !f.on(int16(s)) {
-				sum += pressure(c.effective(l, int16(s)))
+				sum += c.pressure(l, int16(s))
 			}
 		}
 	}

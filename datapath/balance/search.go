@@ -8,7 +8,7 @@ const mostCores = 8
 // slows a stage by about as much.
 const remoteBias = remoteStage - 1
 
-// search finds the placement that adds the least pressure, and what share of the flow's present pressure it saves.
+// search finds the placement that adds the least pressure, and how much it saves by the flow's work.
 func search(c *config, w *workspace, f *candidate) (best Placement, gain float64) {
 	w.load.remove(&f.foot)
 	defer w.load.add(&f.foot)
@@ -35,10 +35,7 @@ func search(c *config, w *workspace, f *candidate) (best Placement, gain float64
 			}
 		}
 	}
-	if now <= 0 {
-		return best, 0
-	}
-	return best, 1 - least/now
+	return best, (now - least) / f.need.total()
 }
 
 // choices lists the cores that a search considers.

@@ -1,42 +1,65 @@
 package balance
 
+import "time"
+
 // workspace is memory that a decision writes before it reads: nothing of it survives.
 type workspace struct {
-	model []float64 // by core: packet work of the last interval, uncalibrated
-	full  []bool    // by core: work is waiting
-	slope []float64 // by core: foreign load that a delivered packet per second brings
-	load  ledger    // predicted, with what has been decided so far
-	flow  []candidate
-	order []int32 // indices into flow, largest work first
-	seen  [Buckets]bool
-	cores [mostCores]int16 // those that a search considers
+	interval time.Duration
+	core     []CoreLoad // what was measured, in its bounds
+	model    []float64  // by core: packet work of the last interval, uncalibrated
+	lack     []float64  // by core: how many times the packets from other cores there would be if none were dropped
+	ring     []float64  // by core: packets per second that it has taken in from its NIC
+	hidden   []float64  // by core: how many times more arrive there
+	slope    []float64  // by core: foreign load that a delivered packet per second brings
+	load     ledger     // predicted, with what has been decided so far
+	flow     []candidate
+	order    []rank // of flow, largest work first
+	seen     [Buckets]bool
+	cores    [mostCores]int16 // those that a search considers
+}
+
+// rank is a place in the order of flows. It holds what that depends on, for sorting the flows themselves is slow.
+type rank struct {
+	work   float64
+	bucket int32
+	flow   int32 // index in workspace.flow
 }
 
 // candidate is a flow of this tick: what it needs and where it is taken to be.
 type candidate struct {
-	flow    int // index in Input.Flows
 	bucket  int
 	nic     int16
+	rate    [Stages]float64
+	since   time.Duration
 	current Placement
 	place   Placement // where it is planned to be
-	need    work
+	seen    float64   // work on what arrives, as far as is known
+	need    work      // with what may be hidden
 	foot    footprint // of need at place
 	pending bool      // the kernel is not there yet
 }
 
 func newWorkspace(cores int) *workspace {
 	return &workspace{
-		model: make([]float64, cores),
-		full:  make([]bool, cores),
-		slope: make([]float64, cores),
-		load:  newLedger(cores),
-		flow:  make([]candidate, 0, Buckets),
-		order: make([]int32, 0, Buckets),
+		core:   make([]CoreLoad, cores),
+		model:  make([]float64, cores),
+		lack:   make([]float64, cores),
+		ring:   make([]float64, cores),
+		hidden: make([]float64, cores),
+		slope:  make([]float64, cores),
+		load:   newLedger(cores),
+		flow:   make([]candidate, 0, Buckets),
+		order:  make([]rank, 0, Buckets),
 	}
 }
 
-// collect takes the flows that make sense: known cores, known buckets, each once, with packets.
+// collect takes in a measurement, and of the flows those that make sense: known cores, known buckets, each once, with packets.
 func (w *workspace) collect(c *config, in *Input) {
+	w.interval = max(in.Interval, 0)
+	for i, load := range in.Cores {
+		load.Busy, load.Softirq = within(load.Busy, 1), within(load.Softirq, 1)
+		w.core[i] = load
+	}
 	w.flow = w.flow[:0]
 	clear(w.seen[:])
 	for i := range in.Flows {
@@ -49,8 +72,23 @@ func (w *workspace) collect(c *config, in *Input) {
 		if c.placeable(f.Current) {
 			current = f.Current.plain(int16(f.NIC))
 		}
-		w.flow = append(w.flow, candidate{flow: i, bucket: f.Bucket, nic: int16(f.NIC), current: current})
+		e := candidate{bucket: f.Bucket, nic: int16(f.NIC), current: current, since: f.Since}
+		for s, r := range f.Rate {
+			e.rate[s] = within(r, mostRate)
+		}
+		w.flow = append(w.flow, e)
 	}
+}
+
+// mostRate is more than any core's packets per second.
+const mostRate = 1e9
+
+// within is a measured value in its bounds. What is no number is nothing.
+func within(x, most float64) float64 {
+	if !(x > 0) {
+		return 0
+	}
+	return min(x, most)
 }
 
 func (c *config) known(core int) bool { return core >= 0 && core < len(c.machine.Cores) }

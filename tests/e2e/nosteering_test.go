@@ -15,14 +15,14 @@ import (
 const hostBPFFS = "/sys/fs/bpf"
 
 // steerAll restarts a host's falcon with steering, until the end of the test.
-func (f *fixture) steerAll(h *lab.Host, mode string) {
+func (f *fixture) steerAll(h *lab.Host, mode string, more ...string) {
 	f.t.Helper()
 	args := h.Plugin.Args()
 	f.atEnd(func(ctx context.Context) error {
 		h.Plugin.SetArgs(args...)
 		return h.Plugin.Restart(ctx)
 	})
-	h.Plugin.SetArgs(append(slices.Clone(args), "--steering="+mode)...)
+	h.Plugin.SetArgs(append(append(slices.Clone(args), "--steering="+mode), more...)...)
 	if err := h.Plugin.Restart(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}

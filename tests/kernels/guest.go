@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"regexp"
 	"runtime"
@@ -46,14 +47,15 @@ func (g guest) commandLine() string {
 	return strings.Join(append(line, g.arguments...), " ")
 }
 
-// run gives what the guest wrote on its console, also if it failed.
-func (g guest) run(ctx context.Context) (console string, err error) {
+// run gives what the guest wrote on its console, also if it failed. While it runs, it can be read in the log.
+func (g guest) run(ctx context.Context, log io.Writer) (console string, err error) {
 	// The kernel ends a child when the thread that started it ends, so this one must not end before.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var out bytes.Buffer
 	cmd := g.command(ctx)
-	cmd.Stdout, cmd.Stderr = &out, &out
+	both := io.MultiWriter(&out, log)
+	cmd.Stdout, cmd.Stderr = both, both // one writer, so that they take turns
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()

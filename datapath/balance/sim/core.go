@@ -4,7 +4,7 @@ import "falcon/datapath/balance"
 
 // The kernel's limits and what the simulated machine costs.
 const (
-	step        = 0.0001 // seconds
+	step        = 0.0002 // seconds
 	ringLimit   = 1024   // packets, usual receive ring
 	backlog     = 1000   // packets, net.core.netdev_max_backlog
 	socketLimit = 256    // packets; net.core.rmem_default holds about as many small ones
@@ -13,34 +13,6 @@ const (
 	remoteHop   = 2.0    // a hop between nodes
 	bothThreads = 0.62   // speed of a thread whose sibling is busy too (1.24 for the two)
 )
-
-// parcel is some packets of a flow, waiting for a stage.
-type parcel struct {
-	flow, stage int
-	packets     float64
-}
-
-// queue is a bounded FIFO of parcels.
-type queue struct {
-	parcels []parcel
-	head    int
-	packets float64
-}
-
-func (q *queue) push(p parcel) {
-	if q.head > 64 && q.head*2 > len(q.parcels) {
-		q.parcels = q.parcels[:copy(q.parcels, q.parcels[q.head:])]
-		q.head = 0
-	}
-	if n := len(q.parcels); n > q.head && q.parcels[n-1].flow == p.flow && q.parcels[n-1].stage == p.stage {
-		q.parcels[n-1].packets += p.packets
-	} else {
-		q.parcels = append(q.parcels, p)
-	}
-	q.packets += p.packets
-}
-
-func (q *queue) empty() bool { return q.head == len(q.parcels) }
 
 // core is a simulated CPU.
 type core struct {
@@ -148,7 +120,6 @@ func (r *run) handOn(p parcel, on int, rt route) {
 	f := &r.flows[p.flow]
 	for s := p.stage; s <= rt.last; s++ {
 		f.rate[s] += p.packets
-		r.useful += p.packets * r.stage[s]
 	}
 	if p.stage != balance.NIC {
 		r.queued(p.flow, p.stage, -p.packets)
@@ -172,10 +143,16 @@ func (r *run) handOn(p parcel, on int, rt route) {
 
 func (r *run) deliver(f *flow, n float64) {
 	if f.spec.Reader < 0 {
-		f.delivered += n
+		r.done(f, n)
 		return
 	}
 	take := min(n, max(0, socketLimit-f.socket))
 	r.dropped += n - take
 	f.socket += take
+}
+
+// done counts packets that somebody has.
+func (r *run) done(f *flow, n float64) {
+	f.delivered += n
+	r.useful += n * (r.stage[balance.NIC] + r.stage[balance.VXLAN] + r.stage[balance.Container])
 }

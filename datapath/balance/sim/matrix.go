@@ -26,6 +26,7 @@ func Matrix() []Scenario {
 		}
 	}
 	add("2 cores, elephant 800k", Shape{2, 1, 1}, elephants(1, 800e3, 1))
+	add("3 cores, elephant 800k", Shape{3, 1, 1}, elephants(1, 800e3, 1))
 	add("4 cores, elephant 800k", Shape{4, 1, 1}, elephants(1, 800e3, 1))
 	add("4 cores, elephant 200k", Shape{4, 1, 1}, elephants(1, 200e3, 1))
 	add("4 cores, app 0.5 on 1", Shape{4, 1, 1}, elephants(1, 800e3, 1), App{Core: 1, Share: 0.5})
@@ -45,7 +46,7 @@ func Matrix() []Scenario {
 	add("64 cores 4 nodes, mixed on 16", Shape{64, 1, 4}, append(elephants(16, 300e3, 16), mice(200, 1e6, 16)...))
 	add("128 cores SMT 4 nodes, 16 elephants on 16", Shape{128, 2, 4}, elephants(16, 600e3, 16))
 	add("8 cores, churn on 2", Shape{8, 1, 1}, churn(400, 2)).Changing = true
-	add("8 cores, hotspot", Shape{8, 1, 1}, surge(4, 100e3, 600e3, 4)).Changing = true
+	add("8 cores, hotspot", Shape{8, 1, 1}, hotspot(4, 100e3, 600e3, 4)).Changing = true
 	add("8 cores, app appears", Shape{8, 1, 1}, elephants(2, 500e3, 2), App{Core: 2, Share: 0.9, Start: 700 * time.Millisecond}, App{Core: 3, Share: 0.9, Start: 700 * time.Millisecond}).Changing = true
 	return list
 }
@@ -88,8 +89,8 @@ func churn(n int, nics int) []Flow {
 	return flows
 }
 
-// surge has one of n flows grow at 700 ms.
-func surge(n int, rate, to float64, nics int) []Flow {
+// hotspot has one of n flows grow at 700 ms.
+func hotspot(n int, rate, to float64, nics int) []Flow {
 	flows := elephants(n, rate, nics)
 	flows[0].SurgeAt, flows[0].Surge = 700*time.Millisecond, to
 	return flows

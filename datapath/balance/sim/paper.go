@@ -47,7 +47,8 @@ func (p *paper) tick(r *run) {
 	p.average = sum / len(p.load)
 }
 
-func (*paper) step(*run) {}
+func (*paper) step(*run)         {}
+func (*paper) drained(*run, int) {}
 
 func (p *paper) target(r *run, flow, stage, on int) int {
 	to := p.choose(flow, stage, on)

@@ -1,11 +1,6 @@
 package sim
 
-import (
-	"fmt"
-	"io"
-
-	"falcon/datapath/balance"
-)
+import "falcon/datapath/balance"
 
 // Result is what a policy achieved in a scenario, after Scenario.Measure.
 type Result struct {
@@ -13,7 +8,7 @@ type Result struct {
 	Policy     Policy
 	Throughput float64 // packets per second delivered
 	Ideal      float64 // upper bound of it
-	Useful     float64 // cores' worth of work for users: stages, readers, applications, without hops
+	Useful     float64 // cores' worth of work for users: stages of delivered packets, readers, applications; no hops
 	Fairness   float64 // Jain's index over delivered/offered
 	Apps       float64 // share of what applications wanted that they got
 	Migrations float64 // per second
@@ -85,19 +80,4 @@ func (r *run) ideal() float64 {
 		}
 	}
 	return min(total, capacity/(r.stage[0]+r.stage[1]+r.stage[2]+reading))
-}
-
-// WriteTable prints results as Markdown.
-func WriteTable(w io.Writer, results []Result) error {
-	if _, err := fmt.Fprintf(w, "| scenario | policy | kpps | of ideal | useful cores | fairness | apps | migrations/s | reordered | drops |\n|---|---|---|---|---|---|---|---|---|---|\n"); err != nil {
-		return err
-	}
-	for _, r := range results {
-		_, err := fmt.Fprintf(w, "| %s | %s | %.0f | %.2f | %.2f | %.3f | %.2f | %.0f | %.0f | %.2f |\n", r.Scenario, r.Policy,
-			r.Throughput/1e3, r.Throughput/r.Ideal, r.Useful, r.Fairness, r.Apps, r.Migrations, r.Reordered, r.Drops)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

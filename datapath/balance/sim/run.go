@@ -35,6 +35,7 @@ type run struct {
 	random   *rand.Rand
 	cores    []core
 	flows    []flow
+	bucket   [balance.Buckets][]int // indices of flows
 	stage    [balance.Stages]float64
 	hop      float64
 	now      time.Duration
@@ -62,15 +63,27 @@ func newRun(s Scenario, p policy) *run {
 		if f.End == 0 {
 			f.End = s.Duration
 		}
-		r.flows = append(r.flows, flow{spec: f, bucket: buckets.IntN(balance.Buckets), on: [balance.Stages]int{-1, -1, -1}})
+		r.join(flow{spec: f, bucket: buckets.IntN(balance.Buckets), on: [balance.Stages]int{-1, -1, -1}})
 	}
 	return r
 }
 
+// join adds a flow. Flows that come in on different cores are never in one bucket.
+func (r *run) join(f flow) {
+	for others := r.bucket[f.bucket]; len(others) > 0 && r.flows[others[0]].spec.NIC != f.spec.NIC; others = r.bucket[f.bucket] {
+		f.bucket = (f.bucket + 1) % balance.Buckets
+	}
+	r.bucket[f.bucket] = append(r.bucket[f.bucket], len(r.flows))
+	r.flows = append(r.flows, f)
+}
+
 // Run simulates a scenario under a policy.
 func Run(s Scenario, p Policy) Result {
-	r := newRun(s, p.start(s))
-	ticks := int(s.Duration / tick)
+	return newRun(s, p.start(s)).all(p)
+}
+
+func (r *run) all(p Policy) Result {
+	ticks := int(r.scenario.Duration / tick)
 	steps := int(math.Round(tick.Seconds() / step))
 	for t := range ticks {
 		r.now = time.Duration(t) * tick
@@ -200,7 +213,7 @@ func (r *run) applications() {
 		if f := &r.flows[i]; f.spec.Reader >= 0 {
 			n := f.socket * want[f.spec.Reader]
 			f.socket -= n
-			f.delivered += n
+			r.done(f, n)
 			r.useful += n * f.spec.ReadCost.Seconds()
 		}
 	}
@@ -210,7 +223,15 @@ func (a App) runs(now, end time.Duration) bool {
 	return now >= a.Start && (a.End == 0 && now < end || now < a.End)
 }
 
-func (r *run) queued(flow, stage int, n float64) { r.flows[flow].waiting[stage] += n }
+// queued accounts for packets that begin or cease to wait for a stage.
+func (r *run) queued(flow, stage int, n float64) {
+	f := &r.flows[flow]
+	f.waiting[stage] += n
+	if f.waiting[stage] < 1e-6 && stage == balance.Container {
+		f.waiting[stage] = 0
+		r.policy.drained(r, flow)
+	}
+}
 
 // arrive notes where a flow's packets go, and counts those that may be overtaken when it changes.
 func (r *run) arrive(flow, stage, to int, n float64) {

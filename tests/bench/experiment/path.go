@@ -32,6 +32,7 @@ func (c *Cell) frames(paths []subject.Path) (load.Config, error) {
 		return load.Config{}, err
 	}
 	config.CPU, config.MTU = c.Bed.Cores.NIC, pathMTU(paths)
+	config.Checksum = true // as every sender's datagrams; what has none is not merged by GRO
 	return config, nil
 }
 

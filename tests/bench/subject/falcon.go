@@ -109,6 +109,11 @@ func (b *Bed) readTunnels(ctx context.Context) error {
 func (b *Bed) setSplit(ctx context.Context, s setting) error {
 	b.split = unknown
 	err := b.onHosts(ctx, func(ctx context.Context, h *lab.Host) error {
+		// At a veth, falcon splits nothing that these offloads would be lost of. Injected frames need neither.
+		offload := map[setting]string{on: "off", off: "on"}[s]
+		if _, err := h.Exec(ctx, "ethtool", "-K", NIC, "rxvlan", offload, "tx", offload); err != nil {
+			return err
+		}
 		h.Plugin.SetArgs(splitArgs(h.Plugin.Args(), s)...)
 		return h.Plugin.Restart(ctx)
 	})
