@@ -107,7 +107,7 @@ func TestProgramsBefore(t *testing.T) {
 	}
 	defer other.Close()
 	h := hook{device: p.b.device("u0")}
-	if err := p.b.attachHost(ctx, h, other, "somebody"); err != nil {
+	if err := p.b.attachAsOther(h, other, "somebody"); err != nil {
 		t.Fatal(err)
 	}
 	if got := before(); !slices.Equal(got, []string{"somebody"}) {
@@ -122,6 +122,19 @@ func TestProgramsBefore(t *testing.T) {
 	if _, err := p.b.ProgramsBefore(ctx, "none0"); err == nil {
 		t.Error("no error for a device that is not there")
 	}
+}
+
+// attachAsOther does what another program than falcon may do at a device that falcon is at: put its own first.
+func (h *labHost) attachAsOther(at hook, p *ebpf.Program, name string) error {
+	if h.steer.programs.tcx {
+		return h.inHost(context.Background(), func() error {
+			_, err := at.attachTCX(p, name)
+			return err
+		})
+	}
+	filter := at.filter(p.FD(), name)
+	filter.Handle++ // of one priority, the newest comes first (cls_bpf_change)
+	return h.rt.FilterAdd(filter)
 }
 
 func TestQueueSettings(t *testing.T) {

@@ -79,7 +79,7 @@ func TestSteerIsTakenBack(t *testing.T) {
 }
 
 // Docker names the sandbox first and moves the device into it afterwards: what belongs to the device is done then.
-func TestSteerFollowsTheDeviceIntoTheContainer(t *testing.T) {
+func TestContainersProgramFollowsTheDevice(t *testing.T) {
 	p := newPipeline(t, Static)
 	e := endpointN(labVNI, 3)
 	c := &container{newSpace(t, "c"), e}
