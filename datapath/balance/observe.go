@@ -8,7 +8,8 @@ const (
 	smoothDown  = 0.2  // of a lower one: five ticks
 	smoothScale = 0.1  // of the calibration, which is a property of the machine
 	starved     = 0.98 // what is left per tick of the foreign load believed in while a core is full: it may be starving
-	// A process on a full core has what packets leave to it, and may need more. What is less is the error of measurement.
+	// A process that is new on a full core has what packets leave to it, and may need more. What is less is the error of
+	// measurement.
 	hiddenForeign = 2.0
 	leastForeign  = 0.05
 	jump          = 1.5  // a rate that grows by this much is believed at once
@@ -46,11 +47,13 @@ func observe(c *config, s *state, w *workspace) {
 		slow := c.slow(w, i)
 		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
 		w.hidden[i] = s.hold(i, load.full(), w.ring[i])
-		switch {
-		case load.Busy < fullBusy:
+		if load.Busy < fullBusy {
 			e.learn(delivered, foreign)
-		case min(foreign, load.Busy-load.Softirq) > leastForeign:
-			foreign = min(1, max(foreign*hiddenForeign, e.at(delivered)))
+		} else if min(foreign, load.Busy-load.Softirq) > leastForeign {
+			if foreign > s.foreign[i]*worthBelieving {
+				s.foreign[i] = min(1, foreign*hiddenForeign)
+			}
+			foreign = max(foreign, min(1, e.at(delivered)))
 		}
 		s.foreign[i] = smoothForeign(s.foreign[i], foreign, load.Busy)
 		w.slope[i] = e.slope()

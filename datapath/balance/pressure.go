@@ -4,6 +4,9 @@ package balance
 // is lost: the whole work on packets, done elsewhere or not, and more than its time for a process. Below that it is a power, because work waits for the fullest core of a pipeline: the sum of high powers is
 // close to the maximum, but smooth, so that each flow can be moved by what it changes itself.
 const (
+	// What a full core weighs that loses nothing. It has to be less than a few percent of what a pipeline's core does, which
+	// filling it may win.
+	pressureFull = 1.0 / 12
 	// Weight of the work itself. Where nothing waits, this is what keeps packets inline.
 	pressureWork = 0.125
 	// What the time that a process lacks weighs: more than packets, for it is not Falcon's to take.
@@ -14,7 +17,7 @@ const (
 func (c *config) pressure(l *ledger, core int16) float64 {
 	packets, foreign := c.slowed(l, core)
 	load := packets + foreign
-	p := power(min(load, 1))/16 + pressureWork*packets
+	p := pressureFull*power(min(load, 1)) + pressureWork*packets
 	if packets > 1 {
 		p += l.worth[core] * (1 - 1/packets)
 	}

@@ -25,7 +25,7 @@ type Settings struct {
 var DefaultSettings = Settings{
 	Spread: 0.70, Return: 0.50,
 	High: 0.85, Low: 0.70,
-	DeadBand: 0.05,
+	DeadBand: 0.08,
 	Dwell:    50 * time.Millisecond,
 	Calm:     time.Second,
 	Moves:    64,
