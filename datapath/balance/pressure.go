@@ -1,8 +1,9 @@
 package balance
 
-// Pressure turns a core's load into a number to be made small, in cores. What it has too much is lost, and counts as what
-// is lost: the whole work on packets, done elsewhere or not, and more than its time for a process. Below that it is a power, because work waits for the fullest core of a pipeline: the sum of high powers is
-// close to the maximum, but smooth, so that each flow can be moved by what it changes itself.
+// Pressure turns a core's load into a number to be made small, in cores. What the core has too much is lost, and counts as
+// what is lost: the whole work on packets, done elsewhere or not, and more than its time for a process. Below that it is a
+// power, because work waits for the fullest core of a pipeline: the sum of high powers is close to the maximum, but smooth, so
+// that each flow can be moved by what it changes itself.
 const (
 	// What a full core weighs that loses nothing. It has to be less than a few percent of what a pipeline's core does, which
 	// filling it may win.

@@ -2,14 +2,25 @@ package sim
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 )
 
 var policies = []Policy{Off, Static, Paper, Dynamic}
 
-// results runs the matrix once for all tests that look at it.
-var results = sync.OnceValue(func() map[string]map[Policy]Result { return runAll(Matrix()) })
+// scenarios is the matrix; with the race detector, with which a simulation takes ten times as long, without the scenarios of
+// many flows.
+func scenarios() []Scenario {
+	list := Matrix()
+	if !raceEnabled && !testing.Short() {
+		return list
+	}
+	return slices.DeleteFunc(list, func(s Scenario) bool { return len(s.Flows) > 50 })
+}
+
+// results runs the scenarios once for all tests that look at them.
+var results = sync.OnceValue(func() map[string]map[Policy]Result { return runAll(scenarios()) })
 
 func runAll(scenarios []Scenario) map[string]map[Policy]Result {
 	all := map[string]map[Policy]Result{}
@@ -39,7 +50,7 @@ func runAll(scenarios []Scenario) map[string]map[Policy]Result {
 
 // forEach runs a test on each scenario's results.
 func forEach(t *testing.T, test func(*testing.T, Scenario, map[Policy]Result)) {
-	for _, s := range Matrix() {
+	for _, s := range scenarios() {
 		t.Run(s.Name, func(t *testing.T) { test(t, s, results()[s.Name]) })
 	}
 }

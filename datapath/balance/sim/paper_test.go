@@ -20,7 +20,7 @@ func TestBetterThanThePaper(t *testing.T) {
 		fair += r[Dynamic].Fairness
 		fairPaper += r[Paper].Fairness
 	})
-	n := float64(len(Matrix()))
+	n := float64(len(scenarios()))
 	if mean := math.Exp(sum / n); mean < 1.1 {
 		t.Errorf("in the geometric mean %.3f times what the paper's algorithm delivers, want 1.1", mean)
 	}

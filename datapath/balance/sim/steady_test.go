@@ -23,6 +23,10 @@ func TestMigrationsAreBounded(t *testing.T) {
 // everything here, for the other cores have room for the pipeline.
 func TestHotspotRecovers(t *testing.T) {
 	const surge = 700 * time.Millisecond
+	seeds := 3
+	if raceEnabled || testing.Short() {
+		seeds = 1
+	}
 	for _, test := range []struct {
 		name  string
 		shape Shape
@@ -36,7 +40,7 @@ func TestHotspotRecovers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(3) {
+			for seed := range uint64(seeds) {
 				r := Run(Scenario{
 					Name: test.name, Shape: test.shape, Flows: test.flows, Duration: 1200 * time.Millisecond, Measure: surge, Seed: seed,
 				}, Dynamic)
