@@ -46,7 +46,7 @@ func observe(c *config, s *state, w *workspace) {
 		load, e := &w.core[i], &s.elastic[i]
 		slow := c.slow(w, i)
 		foreign := max(0, load.Busy/slow-w.model[i]*s.scale)
-		w.hidden[i] = s.hold(i, load.full(), w.ring[i])
+		w.hidden[i] = s.withheld(i, load.full(), w.ring[i])
 		if load.Busy < fullBusy {
 			e.learn(delivered, foreign)
 		} else if min(foreign, load.Busy-load.Softirq) > leastForeign {
@@ -61,9 +61,9 @@ func observe(c *config, s *state, w *workspace) {
 	}
 }
 
-// hold finds how many times more packets arrive at a NIC than its core takes in. While the core has room it takes in all,
+// withheld finds how many times more packets arrive at a NIC than its core takes in. While the core has room it takes in all,
 // and as much is taken to arrive when it is full, too. If it takes in more by then, it is not known how much there is.
-func (s *state) hold(i int, full bool, rate float64) float64 {
+func (s *state) withheld(i int, full bool, rate float64) float64 {
 	switch known := s.arrives[i]; {
 	case !full:
 		s.arrives[i] = rate

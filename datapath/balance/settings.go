@@ -11,9 +11,10 @@ type Settings struct {
 	Spread, Return float64
 	// High and Low: hopping stops when the machine would be fuller than High without any hop, and begins again below Low.
 	High, Low float64
-	// DeadBand is how much of the pressure that a flow causes a move must save.
+	// DeadBand is how much pressure a move must save, as a share of the flow's work.
 	DeadBand float64
-	// Dwell is how long a placement stays, unless a core of it drops packets.
+	// Dwell is how long a placement stays, or two fifths of it where a core drops packets. When a bucket does not come to rest, it
+	// gets longer each time.
 	Dwell time.Duration
 	// Calm is how long a placement stays before packets return to fewer cores for want of need.
 	Calm time.Duration

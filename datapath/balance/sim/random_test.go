@@ -42,10 +42,10 @@ func randomScenario(seed uint64) Scenario {
 	return s
 }
 
-// What holds for the matrix holds for others, within the luck of a hash on a small machine.
+// What holds for the matrix holds for others. With the balance just kept, it moves more: each bucket less often each time.
 func TestRandomScenarios(t *testing.T) {
 	const (
-		useful = 0.93 // of the better of off and static
+		useful = 0.97 // of the better of off and static
 		mean   = 1.06 // of it, over all
 		late   = 0.5  // migrations after the first second, per flow
 	)
