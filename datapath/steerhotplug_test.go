@@ -36,13 +36,13 @@ func TestSteerFollowsHotplug(t *testing.T) {
 	requireUnplug(t)
 	p := newPipeline(t, Static)
 	p.nic = 4 // of those that go some have smaller numbers and some greater, so its slot changes or does not
-	const flows = 16
 	daemon := p.daemon()
 	defer daemon()
-	traffic := p.traffic(t, flows, 20_000)
+	// So few that none is in the queue of a core when that goes: the kernel moves what is there, but others go on meanwhile.
+	traffic := p.traffic(32, 10_000)
 	p.checkFollowed(t)
 	p.checkFlowing(t)
-	for _, gone := range [][]int{{2}, {6}, {5, 1, 3}} {
+	for _, gone := range [][]int{{2}, {6, 1, 3}} {
 		for _, cpu := range gone {
 			unplug(t, cpu, false)
 			t.Cleanup(func() { unplug(t, cpu, true) }) // as it was, if the test fails before
@@ -51,14 +51,16 @@ func TestSteerFollowsHotplug(t *testing.T) {
 		before := p.counts()
 		p.checkFlowing(t)
 		p.checkUnused(t, before, gone)
+		traffic.check(t, fmt.Sprintf("without %v", gone))
 		for _, cpu := range gone {
 			unplug(t, cpu, true)
 		}
 		p.checkFollowed(t)
 		p.checkFlowing(t)
 		p.checkUsed(t, gone)
+		traffic.check(t, fmt.Sprintf("with %v again", gone))
 	}
-	traffic().check(t)
+	traffic.stop(t).check(t)
 }
 
 // daemon has host b balance and follow the CPUs until the function returned is called.
@@ -87,7 +89,7 @@ func (p *pipeline) checkFollowed(t *testing.T) {
 		defer s.mu.Unlock()
 		return s.line.all == machine.Online && s.balancer != nil && s.balancer.last != nil
 	}
-	const patience = 20 * time.Second
+	const patience = 30 * time.Second
 	for deadline := time.Now().Add(patience); !followed(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("online are %s; not followed after %v", machine.Online, patience)
@@ -140,7 +142,7 @@ func (p *pipeline) checkSlots(t *testing.T, cpus []int) {
 func (p *pipeline) checkFlowing(t *testing.T) {
 	t.Helper()
 	before := p.counts()
-	const patience, packets, fewest = 20 * time.Second, 500, 3
+	const patience, packets, fewest = 30 * time.Second, 200, 3
 	var arrived uint64
 	var cores int
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
@@ -172,7 +174,7 @@ func (p *pipeline) checkUnused(t *testing.T, before []steerCoreCounts, cpus []in
 func (p *pipeline) checkUsed(t *testing.T, cpus []int) {
 	t.Helper()
 	before := p.counts()
-	const patience = 20 * time.Second
+	const patience = 30 * time.Second
 	idle := slices.Clone(cpus)
 	for deadline := time.Now().Add(patience); len(idle) > 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -197,27 +197,53 @@ func (p *pipeline) settle(r *load.UDPReader, before uint64) (got load.Counts) {
 	}
 }
 
-// traffic offers packets until the function returned is called, which tells what came of them.
-func (p *pipeline) traffic(t *testing.T, flows int, rate float64) (stop func() orderly) {
-	t.Helper()
-	g, r := p.generator(flows), p.reader(flows)
-	before, drops := p.cameIn(), p.backlogDrops()
+// traffic is packets that are offered until stop is called.
+type traffic struct {
+	p      *pipeline
+	reader *load.UDPReader
+	before uint64 // what had come in
+	drops  uint64
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func (p *pipeline) traffic(flows int, rate float64) *traffic {
+	p.b.t.Helper()
+	g := p.generator(flows)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	p.b.t.Cleanup(cancel) // or the generator, which is closed after that, would wait
+	a := &traffic{p: p, reader: p.reader(flows), before: p.cameIn(), drops: p.backlogDrops(), cancel: cancel, done: make(chan error, 1)}
 	go func() {
-		_, err := g.Run(ctx, rate/float64(slowness(t)), time.Hour)
-		done <- err
+		_, err := g.Run(ctx, rate/float64(slowness(p.b.t)), time.Hour)
+		a.done <- err
 	}()
-	return func() orderly {
-		t.Helper()
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		got := p.settle(r, before)
-		n, sent := got.Total(), p.cameIn()-before
-		return orderly{sent, sent - n.Received, n.Reordered, n.Duplicates, got.Dropped + p.backlogDrops() - drops}
+	return a
+}
+
+// check wants what has arrived so far to have done so in order.
+func (a *traffic) check(t *testing.T, when string) {
+	t.Helper()
+	got, err := a.reader.Counts()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if n := got.Total(); n.Reordered > 0 || n.Duplicates > 0 {
+		t.Fatalf("%s: %d packets, %d reordered by up to %d, %d duplicated", when, n.Received, n.Reordered, n.Extent, n.Duplicates)
+	} else {
+		t.Logf("%s: %d packets in order", when, n.Received)
+	}
+}
+
+// stop ends it and tells what came of it.
+func (a *traffic) stop(t *testing.T) orderly {
+	t.Helper()
+	a.cancel()
+	if err := <-a.done; err != nil {
+		t.Fatal(err)
+	}
+	got := a.p.settle(a.reader, a.before)
+	n, sent := got.Total(), a.p.cameIn()-a.before
+	return orderly{sent, sent - n.Received, n.Reordered, n.Duplicates, got.Dropped + a.p.backlogDrops() - a.drops}
 }
 
 // place publishes one placement for all buckets.

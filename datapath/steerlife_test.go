@@ -135,7 +135,7 @@ func TestSteerEndsWithItsNetwork(t *testing.T) {
 func TestSteerSurvivesRestart(t *testing.T) {
 	p := newPipeline(t, Dynamic)
 	p.place(1) // vxlan stage on slot 1, container stage on slot 0
-	traffic := p.traffic(t, 8, 30_000)
+	traffic := p.traffic(8, 30_000)
 	time.Sleep(300 * time.Millisecond)
 	for range 3 {
 		p.restart()
@@ -147,7 +147,7 @@ func TestSteerSurvivesRestart(t *testing.T) {
 		}
 		stop()
 	}
-	traffic().check(t)
+	traffic.stop(t).check(t)
 	if problems := p.b.SteeringStatus(context.Background()).Problems; len(problems) > 0 {
 		t.Errorf("problems: %v", problems)
 	}
