@@ -198,12 +198,13 @@ func (d *Datapath) tryPrograms(ctx context.Context) {
 	s := d.steer
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := d.adoptSteering(ctx)
+	whole := context.WithoutCancel(ctx) // short, and half of it would leave pins
+	err := d.adoptSteering(whole)
 	if err == nil {
-		err = d.loadSteering(ctx)
+		err = d.loadSteering(whole)
 	}
 	if err == nil {
-		err = d.retireSteering(ctx)
+		err = d.retireSteering(whole)
 	}
 	if ctx.Err() == nil {
 		d.noteSteering(problemPrograms, err)
