@@ -13,6 +13,7 @@ func decide(c *config, old *state, in *Input, next *state, w *workspace, plan *P
 	next.set(old)
 	plan.Moves = 0
 	if len(in.Cores) != len(c.machine.Cores) { // the machine changed: a new Balancer is due
+		publish(next, w, plan)
 		return
 	}
 	w.collect(c, in)
@@ -35,6 +36,7 @@ func decide(c *config, old *state, in *Input, next *state, w *workspace, plan *P
 	publish(next, w, plan)
 }
 
+// move wants a flow elsewhere, and accounts for it.
 func move(c *config, s *state, w *workspace, f *candidate, p Placement) {
 	w.load.remove(&f.foot)
 	f.foot = c.expected(w, &f.need, p)

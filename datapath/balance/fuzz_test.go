@@ -75,7 +75,7 @@ func (s *source) input(n int) Input {
 // FuzzPlan: whatever is measured, the plan can be published, and measurements that make sense are understood afterwards.
 func FuzzPlan(f *testing.F) {
 	for seed := range 64 {
-		bytes := make([]byte, 2000)
+		bytes := make([]byte, 1000)
 		for i := range bytes {
 			bytes[i] = byte(mix(seed, i%Stages, i))
 		}
@@ -88,10 +88,10 @@ func FuzzPlan(f *testing.F) {
 		for range s.below(4) {
 			h.balancer.Adopt(s.below(Buckets), s.placement(len(m.Cores)))
 		}
-		for len(s.bytes) > 0 {
+		for ticks := 0; ticks < 40 && len(s.bytes) > 0; ticks++ { // more would only be slow
 			h.check(h.balancer.Next(s.input(len(m.Cores))))
 		}
-		for range 50 {
+		for range 20 {
 			h.check(h.tick())
 		}
 	})

@@ -56,6 +56,9 @@ func TestBucketsAge(t *testing.T) {
 // After a hotplug the loads are those of another machine. The plan stays as it is until there is a new Balancer.
 func TestPlanIgnoresAnotherMachine(t *testing.T) {
 	h := newHost(t, cores(4), elephant(0, 600e3))
+	if plan := h.balancer.Next(Input{Interval: tick}); plan.Want[0] != stay || plan.Moves != 0 {
+		t.Errorf("%+v before anything is known, %d moves", plan.Want[0], plan.Moves)
+	}
 	h.run(300 * time.Millisecond)
 	want := h.want(0)
 	for _, n := range []int{0, 3, 5, 64} {

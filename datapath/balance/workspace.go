@@ -55,7 +55,7 @@ func newWorkspace(cores int) *workspace {
 
 // collect takes in a measurement, and of the flows those that make sense: known cores, known buckets, each once, with packets.
 func (w *workspace) collect(c *config, in *Input) {
-	w.interval = max(in.Interval, 0)
+	w.interval = min(max(in.Interval, 0), longAgo)
 	for i, load := range in.Cores {
 		load.Busy, load.Softirq = within(load.Busy, 1), within(load.Softirq, 1)
 		w.core[i] = load
