@@ -1,9 +1,12 @@
 package balance
 
+import "time"
+
 // spread moves flows that have a part on a core that is too full, largest first, each to where it causes the least
 // pressure, if that saves enough.
 func spread(c *config, s *state, w *workspace) int {
 	moves, tries := 0, 0
+	rest := max(c.set.Dwell, w.interval*time.Duration(len(w.flow)/c.set.Tries+1)) // until all others have been examined
 	for i := range w.order {
 		f := &w.flow[w.order[i].flow]
 		if moves >= c.set.Moves || tries >= c.set.Tries {
@@ -17,7 +20,7 @@ func spread(c *config, s *state, w *workspace) int {
 		tries++
 		best, gain := search(c, w, f)
 		if gain < c.set.DeadBand || best == f.place {
-			s.bucket[f.bucket].resting = c.set.Dwell
+			s.bucket[f.bucket].resting = rest
 			continue
 		}
 		move(c, s, w, f, best)
