@@ -29,6 +29,7 @@ test: deps build test-unit test-lab ## everything but the kernel matrix (test-ke
 
 test-unit: ## all that needs no engine: pure code, etcd, kernel objects in namespaces
 	CI=true $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
+	CI=true $(GO) test ./datapath/balance/... # the large machines, for which the race detector is too slow
 
 test-lab: build ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
