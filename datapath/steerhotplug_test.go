@@ -30,8 +30,8 @@ func unplug(t testing.TB, cpu int, online bool) {
 	}
 }
 
-// While cores go and come, flows that are spread over all of them arrive whole and in order, but for what the kernel itself moves; the daemon gives the remaining cores
-// masks and slots, and nothing is sent to the one that went.
+// While cores go and come, flows that are spread over all of them arrive whole and, but for what the kernel itself moves, in order; the
+// daemon gives the remaining cores masks and slots, and nothing is sent to the one that went.
 func TestSteerFollowsHotplug(t *testing.T) {
 	requireUnplug(t)
 	p := newPipeline(t, Static)
