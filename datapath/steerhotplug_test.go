@@ -30,15 +30,18 @@ func unplug(t testing.TB, cpu int, online bool) {
 	}
 }
 
-// While cores go and come, flows that are spread over all of them arrive whole and in order; the daemon gives the remaining cores
-// masks and slots, and nothing is sent to the one that went.
+// While cores go and come, flows that are spread over all of them arrive whole and, but for what the kernel itself moves, in order; the
+// daemon gives the remaining cores masks and slots, and nothing is sent to the one that went.
 func TestSteerFollowsHotplug(t *testing.T) {
 	requireUnplug(t)
 	p := newPipeline(t, Static)
 	p.nic = 4 // of those that go some have smaller numbers and some greater, so its slot changes or does not
 	daemon := p.daemon()
 	defer daemon()
-	// So few that none is in the queue of a core when that goes: the kernel moves what is there, but others go on meanwhile.
+	// What is in the queue of a core when that goes the kernel moves, but others go on meanwhile: those few may be late. The rate is
+	// such that there are hardly any, and nothing else is an excuse.
+	const movedAtMost = 8 // for each core
+	late := uint64(0)
 	traffic := p.traffic(32, 10_000)
 	p.checkFollowed(t)
 	p.checkFlowing(t)
@@ -51,16 +54,18 @@ func TestSteerFollowsHotplug(t *testing.T) {
 		before := p.counts()
 		p.checkFlowing(t)
 		p.checkUnused(t, before, gone)
-		traffic.check(t, fmt.Sprintf("without %v", gone))
+		late = traffic.check(t, fmt.Sprintf("without %v", gone), late+uint64(movedAtMost*len(gone)))
 		for _, cpu := range gone {
 			unplug(t, cpu, true)
 		}
 		p.checkFollowed(t)
 		p.checkFlowing(t)
 		p.checkUsed(t, gone)
-		traffic.check(t, fmt.Sprintf("with %v again", gone))
+		late = traffic.check(t, fmt.Sprintf("with %v again", gone), late)
 	}
-	traffic.stop(t).check(t)
+	o := traffic.stop(t)
+	o.reordered -= late
+	o.check(t)
 }
 
 // daemon has host b balance and follow the CPUs until the function returned is called.
