@@ -47,12 +47,14 @@ const (
 	splitWorth  = 1.05
 	splitBan    = 5 * time.Second // after the first trial in vain
 	splitMost   = 5 * time.Minute
-	splitRoom   = 0.8         // load up to which a core may be given more
 	splitReturn = 0.3         // load of the core where frames come in at which a split is no longer needed
 	splitCalm   = time.Second // for how long
 	smoothSplit = 0.2         // per tick
 	leastSplit  = 20_000      // frames per second below which a flow fills no core
 	splitPacket = 0.5         // share of a full core's time that must be packets'
+	// splitCost is what a frame costs the core that it is handed to, in seconds: a packet is made of it, its checksum summed, and
+	// merged, all with data that another core's cache may have. Measured in the lab: 0.7 us for frames of 600 bytes, 1.4 for 1400.
+	splitCost = 1e-6
 )
 
 // NewSplitter makes one for a machine.
@@ -128,7 +130,6 @@ func (s *Splitter) observe(interval time.Duration, cores []CoreLoad, flows []Spl
 
 // try splits the largest flow of a core that is not split, if another core has room.
 func (s *Splitter) try(core int, cores []CoreLoad, flows []SplitFlow) {
-	to := s.emptiest(core, cores)
 	largest := -1
 	for _, f := range flows {
 		if f.From != core {
@@ -139,18 +140,22 @@ func (s *Splitter) try(core int, cores []CoreLoad, flows []SplitFlow) {
 			largest = f.Bucket
 		}
 	}
-	if largest < 0 || to == Inline {
+	if largest < 0 {
+		return
+	}
+	to := s.emptiest(core, cores)
+	if to == Inline || cores[to].Busy+s.bucket[largest].rate*splitCost > 1 {
 		return
 	}
 	s.want[largest] = to
 	s.trial[core] = trial{bucket: largest, before: s.frames[core] / s.full[core].Seconds()}
 }
 
-// emptiest is the allowed core with the least load that has room; Inline if there is none.
+// emptiest is the allowed core with the least load; Inline if there is none.
 func (s *Splitter) emptiest(but int, cores []CoreLoad) int16 {
 	best := int16(Inline)
 	for _, c := range s.allowed {
-		if int(c) == but || cores[c].Busy > splitRoom || cores[c].Drops > 0 {
+		if int(c) == but || cores[c].Drops > 0 {
 			continue
 		}
 		if best == Inline || cores[c].Busy < cores[best].Busy {

@@ -53,16 +53,17 @@ func TestSplitterDecides(t *testing.T) {
 		off   bool // CPU 1 is not allowed
 		want  int16
 	}{
-		"full, and it pays":          {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 1.3}, want: 1},
-		"full, and it does not pay":  {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 1}, want: Inline},
-		"full, and it costs":         {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 0.8}, want: Inline},
-		"not full":                   {world: splitWorld{cores: []CoreLoad{{Busy: 0.8, Softirq: 0.8}, {}}, flows: elephant, gain: 2}, want: Inline},
-		"full of applications":       {world: splitWorld{cores: []CoreLoad{{Busy: 1, Softirq: 0.3}, {}}, flows: elephant, gain: 2}, want: Inline},
-		"other core full too":        {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.9}}, flows: elephant, gain: 2}, want: Inline},
-		"other core drops":           {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Drops: 1}}, flows: elephant, gain: 2}, want: Inline},
-		"other core not allowed":     {world: splitWorld{cores: []CoreLoad{fullOfPackets, {}}, flows: elephant, gain: 2}, off: true, want: Inline},
-		"no flow is large":           {world: splitWorld{cores: []CoreLoad{fullOfPackets, {}}, flows: []SplitFlow{{Bucket: 7, Rate: leastSplit / 2}}, gain: 2}, want: Inline},
-		"a machine that has changed": {world: splitWorld{cores: []CoreLoad{fullOfPackets}, flows: elephant, gain: 2}, want: Inline},
+		"full, and it pays":           {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 1.3}, want: 1},
+		"full, and it does not pay":   {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 1}, want: Inline},
+		"full, and it costs":          {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: elephant, gain: 0.8}, want: Inline},
+		"not full":                    {world: splitWorld{cores: []CoreLoad{{Busy: 0.8, Softirq: 0.8}, {}}, flows: elephant, gain: 2}, want: Inline},
+		"full of applications":        {world: splitWorld{cores: []CoreLoad{{Busy: 1, Softirq: 0.3}, {}}, flows: elephant, gain: 2}, want: Inline},
+		"other core full too":         {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.9}}, flows: elephant, gain: 2}, want: Inline},
+		"too much for the other core": {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Busy: 0.3}}, flows: []SplitFlow{{Bucket: 7, Rate: 800_000}}, gain: 2}, want: Inline},
+		"other core drops":            {world: splitWorld{cores: []CoreLoad{fullOfPackets, {Drops: 1}}, flows: elephant, gain: 2}, want: Inline},
+		"other core not allowed":      {world: splitWorld{cores: []CoreLoad{fullOfPackets, {}}, flows: elephant, gain: 2}, off: true, want: Inline},
+		"no flow is large":            {world: splitWorld{cores: []CoreLoad{fullOfPackets, {}}, flows: []SplitFlow{{Bucket: 7, Rate: leastSplit / 2}}, gain: 2}, want: Inline},
+		"a machine that has changed":  {world: splitWorld{cores: []CoreLoad{fullOfPackets}, flows: elephant, gain: 2}, want: Inline},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := two()
