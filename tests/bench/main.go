@@ -22,7 +22,7 @@ import (
 )
 
 // limit ends a run that hangs.
-const limit = 80 * time.Minute
+const limit = 3 * time.Hour
 
 func main() {
 	// The readers of package load are this program, started anew.
