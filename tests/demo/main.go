@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"falcon/driver"
 	"falcon/tests/lab"
 )
 
@@ -70,9 +72,9 @@ func run() (failure error) {
 type demo struct{ out io.Writer }
 
 func (d demo) show(ctx context.Context, hosts []*lab.Host) error {
-	d.title("One network: each host creates it under the same cluster-wide name")
+	d.title("One network: each host creates it under the same cluster-wide name, and spreads its packets over the cores")
 	for _, h := range hosts {
-		if _, err := d.run(ctx, h, "docker", "network", "create", "-d", "falcon", "-o", "falcon.network="+network,
+		if _, err := d.run(ctx, h, "docker", "network", "create", "-d", "falcon", "-o", "falcon.network="+network, "-o", "falcon.steering=static",
 			"--ipam-driver", "falcon", "--ipam-opt", "falcon.network="+network, network); err != nil {
 			return err
 		}
@@ -114,8 +116,28 @@ func (d demo) traffic(ctx context.Context, from, to *lab.Host) error {
 	if err := awaitListener(ctx, to, onHost(to), iperfPort); err != nil {
 		return err
 	}
-	_, err = d.run(ctx, from, "docker", "exec", onHost(from), "iperf3", "--client", address, "--time", "3", "--interval", "0")
-	return err
+	return d.watched(ctx, to, from, "docker", "exec", onHost(from), "iperf3", "--client", address, "--time", "4", "--interval", "0")
+}
+
+// watched runs a command on one host and shows, before what it prints, what that does to the packets of another.
+func (d demo) watched(ctx context.Context, watcher, h *lab.Host, argv ...string) error {
+	d.say("\n%s# %s &", h.Name, quote(argv))
+	type result struct {
+		out string
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		out, err := h.Exec(ctx, argv...)
+		ended <- result{out, err}
+	}()
+	watched := awaitFlow(ctx, watcher)
+	if watched == nil {
+		_, watched = d.run(ctx, watcher, "falcon", "top", "--once", "--interval", "2s")
+	}
+	r := <-ended
+	d.say("\n%s", r.out)
+	return errors.Join(watched, r.err)
 }
 
 const iperfPort = 5201
@@ -130,6 +152,29 @@ func awaitListener(ctx context.Context, h *lab.Host, container string, port int)
 			err = fmt.Errorf("nobody listens on port %d in %s", port, container)
 		}
 		return err
+	})
+}
+
+// awaitFlow waits until a host's falcon knows of a flow that is in full swing.
+func awaitFlow(ctx context.Context, h *lab.Host) error {
+	const swing = 10_000 // packets per second
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return lab.Poll(ctx, func(ctx context.Context) error {
+		out, err := h.Exec(ctx, "falcon", "status", "--json")
+		if err != nil {
+			return err
+		}
+		var status driver.Status
+		if err := json.Unmarshal([]byte(out), &status); err != nil {
+			return err
+		}
+		for _, f := range status.Steering.Flows {
+			if f.Packets >= swing {
+				return nil
+			}
+		}
+		return fmt.Errorf("falcon on %s knows of no flow with %d packets per second", h.Name, swing)
 	})
 }
 
