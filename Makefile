@@ -46,6 +46,7 @@ fuzz: ## every fuzz test for FUZZTIME
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags unplug ./datapath
 	$(GO) run $(STATICCHECK) ./...
 
 generate: ## eBPF objects and their Go bindings; needs clang-19

@@ -90,9 +90,12 @@ static __always_inline __u32 settle_first(struct split *s, struct flow *f, struc
 	}
 	if (s->slot == slot)
 		return slot;
-	/* The last packet's number is that of the last one handed on only if it is read after taken: hence the barrier. */
+	/*
+	 * The last packet's number is that of the last one handed on only if it is read after taken: hence the barrier. When it came
+	 * may be after now, which was read before.
+	 */
 	if (s->handed != __sync_fetch_and_add(&f->taken, 0) ||
-	    !(retired(a, *(volatile __u32 *)&f->sent) || now - f->last > settings.quiet)) {
+	    !(retired(a, *(volatile __u32 *)&f->sent) || (__s64)(now - *(volatile __u64 *)&f->last) > (__s64)settings.quiet)) {
 		s->held++;
 		n->held++;
 		return s->slot;

@@ -50,10 +50,10 @@ static __always_inline void note(struct flow *f, struct __sk_buff *skb, const st
 	f->cpu = bpf_get_smp_processor_id();
 }
 
-/* elsewhere tells whether a bucket is another core's at the moment, since its first stage is split. */
+/* elsewhere tells whether a bucket is another core's at the moment, since its first stage is split. That core's clock may be ahead. */
 static __always_inline bool elsewhere(struct flow *f, __u64 now)
 {
-	return f->cpu != bpf_get_smp_processor_id() && now - f->last <= settings.quiet;
+	return f->cpu != bpf_get_smp_processor_id() && (__s64)(now - *(volatile __u64 *)&f->last) <= (__s64)settings.quiet;
 }
 
 /* marked gives the bucket that falcon_split has marked a packet with. */

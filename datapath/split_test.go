@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -174,7 +173,7 @@ func TestSplitKeepsOrder(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newSplitPipeline(t)
 			g, s := p.tcp(c.flows)
-			stop := p.shuffleAll(uint32(p.b.steer.line.all.Len()))
+			stop := p.shuffle(func(slot func() uint32) { p.split(slot(), slot()|slot()<<16) })
 			sent, got := p.pour(g, s, c.rate, time.Second)
 			stop()
 			var migrations, overflowed uint64
@@ -196,27 +195,6 @@ func TestSplitKeepsOrder(t *testing.T) {
 			}
 		})
 	}
-}
-
-// shuffleAll publishes other placements of all stages every millisecond until the function returned is called.
-func (p *pipeline) shuffleAll(slots uint32) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	random := rand.New(rand.NewPCG(3, 4))
-	slot := func() uint32 {
-		if n := random.Uint32N(slots + 1); n < slots {
-			return n
-		}
-		return slotInline
-	}
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			p.split(slot(), slot()|slot()<<16)
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	return func() { cancel(); <-done }
 }
 
 // What the splitter wants is what the programs are told, and a daemon that is started anew knows it again.

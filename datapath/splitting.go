@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// splitQueue is how many frames can wait for a core's thread: 1.5 ms of its work at 0.7 us each. It sleeps when it has none,
+	// splitQueue is how many frames can wait for a core's thread: 1.5 to 3 ms of its work at 0.7 to 1.4 us each. It sleeps when it has none,
 	// and has to share the core with what else runs there.
 	splitQueue = 2048
 	splitNice  = -20
@@ -176,6 +176,12 @@ func (p *splitting) served() (CPUSet, error) {
 // namespace.
 func (p *splitting) attach(nic link, dir string) error {
 	device := nic.index
+	if p.attached != nil { // to another device
+		if err := p.attached.Close(); err != nil {
+			return err
+		}
+		p.attached, p.device = nil, 0
+	}
 	p.name = nic.name
 	pin := filepath.Join(dir, splitPin)
 	if old, err := ebpflink.LoadPinnedLink(pin, nil); err == nil {

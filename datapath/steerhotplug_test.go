@@ -1,3 +1,5 @@
+//go:build unplug
+
 package datapath
 
 import (
@@ -10,11 +12,13 @@ import (
 	"time"
 )
 
-// requireUnplug is for tests that take CPUs from the whole machine.
+// The tests with this tag take CPUs from the whole machine: `make test-kernels` builds them, and runs them in machines of its own.
+
+// requireUnplug protects a machine on which somebody tries the tag.
 func requireUnplug(t *testing.T) {
 	t.Helper()
 	if os.Getenv("FALCON_UNPLUG") == "" {
-		t.Skip("takes CPUs offline; `make test-kernels` runs it, in machines of its own")
+		t.Fatal("takes CPUs offline: set FALCON_UNPLUG if this machine may lose some for a while")
 	}
 	if n := runtime.NumCPU(); n < 8 {
 		t.Fatalf("%d CPUs: needs 8", n)

@@ -33,7 +33,14 @@ func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
 		t.Run(fmt.Sprintf("%d flows", flows), func(t *testing.T) {
 			p := newPipeline(t, Dynamic)
 			g, r := p.generator(flows), p.reader(flows)
-			stop := p.shuffle()
+			stop := p.shuffle(func(slot func() uint32) {
+				p.b.steer.programs.publish(func(table []steerPlan) {
+					for i := range table {
+						place := slot() | slot()<<16
+						table[i].Placement = [2]uint32{place, place}
+					}
+				})
+			})
 			defer stop()
 			o := p.sendMany(g, r, uint64(packets))
 			migrations, held := p.migrations()
@@ -103,8 +110,8 @@ func (p *pipeline) migrations() (done, held uint64) {
 	return done, held
 }
 
-// shuffle publishes other placements for all buckets every millisecond until the function returned is called.
-func (p *pipeline) shuffle() (stop func()) {
+// shuffle publishes other placements every millisecond until the function returned is called: publish is given random slots.
+func (p *pipeline) shuffle(publish func(slot func() uint32)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	slots := uint32(p.b.steer.line.all.Len())
@@ -118,12 +125,7 @@ func (p *pipeline) shuffle() (stop func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			p.b.steer.programs.publish(func(table []steerPlan) {
-				for i := range table {
-					place := slot() | slot()<<16
-					table[i].Placement = [2]uint32{place, place}
-				}
-			})
+			publish(slot)
 			time.Sleep(time.Millisecond)
 		}
 	}()

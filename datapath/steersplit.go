@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -52,7 +53,7 @@ func (d *Datapath) beginSplit(ctx context.Context, device int) error {
 		return err
 	}
 	if err := s.programs.split.serve(s.line.all); err != nil {
-		return err
+		return errors.Join(err, d.endSplit(ctx))
 	}
 	if err := d.inHost(ctx, func() error { return s.programs.split.attach(nic, s.config.Pins) }); err != nil {
 		return errors.Join(refusal(nic, err), d.endSplit(ctx))
@@ -136,8 +137,9 @@ func (d *Datapath) splitObstacle(ctx context.Context, nic link) error {
 
 const vlanFeature = "rx-vlan-hw-parse"
 
-// cpuMapMerges tells whether the kernel's cpumap does GRO.
-func cpuMapMerges() (bool, error) {
+// cpuMapMerges tells whether the kernel's cpumap does GRO. It is asked again and again where it does not, and to read the
+// kernel's types takes a while.
+var cpuMapMerges = sync.OnceValues(func() (bool, error) {
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return false, err
@@ -152,4 +154,4 @@ func cpuMapMerges() (bool, error) {
 		}
 	}
 	return false, nil
-}
+})

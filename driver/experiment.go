@@ -56,28 +56,22 @@ func (e *experiment) setSplit(s string) {
 	e.split = s
 }
 
-// Try steers all networks of this host in a mode until it is told otherwise; an empty mode is the end of that. The kernel
-// follows at once.
-func (d *Driver) Try(mode string) error {
-	if mode != "" {
-		if _, err := datapath.ParseMode(mode); err != nil {
-			return fmt.Errorf("%w, or empty for what is configured", err)
-		}
+// Try steers all networks of this host in a mode, or splits their first stages or does not, until it is told otherwise; an empty
+// value is the end of that. The kernel follows at once. Of a request that is wrong in part, nothing is done.
+func (d *Driver) Try(r SteeringRequest) error {
+	if err := r.check(); err != nil {
+		return err
 	}
-	d.reconciler.modes.experiment.set(datapath.Mode(mode))
-	d.log.WithField("mode", mode).Info("steering experiment (no mode: it is over)")
-	d.lookAgain()
-	return nil
-}
-
-// TrySplit splits first stages on this host or does not, until it is told otherwise; empty is the end of that.
-func (d *Driver) TrySplit(split string) error {
-	if split != "" && !slices.Contains(SplitModes, split) {
-		return fmt.Errorf("split %q: must be one of %s, or empty for what is configured", split, strings.Join(SplitModes, ", "))
+	e := d.reconciler.modes.experiment
+	if r.Mode != nil {
+		e.set(datapath.Mode(*r.Mode))
+		d.log.WithField("mode", *r.Mode).Info("steering experiment (no mode: it is over)")
 	}
-	d.reconciler.modes.experiment.setSplit(split)
-	d.cfg.Datapath.Split(cmp.Or(split, d.cfg.Split) == SplitOn)
-	d.log.WithField("split", split).Info("splitting experiment (no value: it is over)")
+	if r.Split != nil {
+		e.setSplit(*r.Split)
+		d.cfg.Datapath.Split(cmp.Or(*r.Split, d.cfg.Split) == SplitOn)
+		d.log.WithField("split", *r.Split).Info("splitting experiment (no value: it is over)")
+	}
 	d.lookAgain()
 	return nil
 }
@@ -115,21 +109,21 @@ func (d *Driver) putSteering(w http.ResponseWriter, r *http.Request) {
 			err, strings.Join(SteeringModes, ", "), strings.Join(SplitModes, ", ")), http.StatusBadRequest)
 		return
 	}
-	if err := d.try(request); err != nil {
+	if err := d.Try(request); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	answer(w, d.steeringStatus(r.Context()))
 }
 
-func (d *Driver) try(r SteeringRequest) error {
-	if r.Mode != nil {
-		if err := d.Try(*r.Mode); err != nil {
-			return err
+func (r SteeringRequest) check() error {
+	if r.Mode != nil && *r.Mode != "" {
+		if _, err := datapath.ParseMode(*r.Mode); err != nil {
+			return fmt.Errorf("%w, or empty for what is configured", err)
 		}
 	}
-	if r.Split != nil {
-		return d.TrySplit(*r.Split)
+	if r.Split != nil && *r.Split != "" && !slices.Contains(SplitModes, *r.Split) {
+		return fmt.Errorf("split %q: must be one of %s, or empty for what is configured", *r.Split, strings.Join(SplitModes, ", "))
 	}
 	return nil
 }

@@ -82,9 +82,21 @@ func TestSplitIsTriedAndEnds(t *testing.T) {
 	}
 }
 
+// Of a request that is wrong in part, nothing is done.
+func TestExperimentIsWholeOrNot(t *testing.T) {
+	a := newHost(t, openBolt(t), "a", "192.0.2.1")
+	if code, text := putSteering(t, a, `{"mode":"static","split":"maybe"}`); code != http.StatusBadRequest || !strings.Contains(text, "off, on") {
+		t.Errorf("%d %s", code, text)
+	}
+	if s := a.Status(t.Context()).Steering; s.Experiment != "" || s.TrySplit != "" {
+		t.Errorf("tried: %q, %q", s.Experiment, s.TrySplit)
+	}
+}
+
 func TestBadExperimentIsRefused(t *testing.T) {
 	a := newHost(t, openBolt(t), "a", "192.0.2.1")
-	must(t, a.Try("static"))
+	static := "static"
+	must(t, a.Try(SteeringRequest{Mode: &static}))
 	for body, says := range map[string]string{
 		`{"mode":"fast"}`:              `"fast"`,
 		`{"mode":7}`:                   "read request",
