@@ -23,9 +23,16 @@ static __always_inline struct plan *planned(struct control *c, __u32 bucket, __u
 	return bpf_map_lookup_elem(&plans, &key);
 }
 
-/* wanted is where the daemon would like to have a bucket's packets. */
-static __always_inline __u32 wanted(struct control *c, __u32 bucket, __u32 mode, __u64 now, struct stage_counts *n)
+/* mode_of is how a network's packets are steered at the moment. */
+static __always_inline __u32 mode_of(const struct network *network, __u64 now)
 {
+	return (__s64)(now - network->from) < 0 ? MODE_OFF : network->mode;
+}
+
+/* wanted is where the daemon would like to have a bucket's packets. */
+static __always_inline __u32 wanted(struct control *c, const struct network *network, __u32 bucket, __u64 now, struct stage_counts *n)
+{
+	__u32 mode = mode_of(network, now);
 	struct plan *plan = mode == MODE_OFF ? 0 : planned(c, bucket, now, n);
 
 	return plan ? plan->placement[(mode - 1) % (MODES - 1)] : PLACEMENT_INLINE;

@@ -64,7 +64,7 @@ int falcon_split(struct xdp_md *ctx)
 		return XDP_PASS;
 	n = &here->driver;
 	now = bpf_ktime_get_coarse_ns();
-	plan = network->mode == MODE_OFF ? 0 : planned(control, bucket, now, n);
+	plan = mode_of(network, now) == MODE_OFF ? 0 : planned(control, bucket, now, n);
 	if (plan)
 		slot = plan->first & SLOT_MASK;
 	/* All of a flow's packets, also while they stay: GRO takes what is marked otherwise for another flow's. */

@@ -25,7 +25,9 @@ enum mode {
 
 /* A network that is steered. */
 struct network {
+	__u64 from; /* ns, CLOCK_MONOTONIC: when the mode begins to hold; MODE_OFF does before */
 	enum mode mode;
+	__u32 reserved;
 };
 
 /* A core that packets may be steered to. */

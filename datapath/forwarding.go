@@ -32,8 +32,10 @@ func (d *Datapath) devices(ctx context.Context, n Network) (devices, error) {
 }
 
 // SyncForwarding makes what the network's devices forward equal to f: what was lost comes back, what is stale
-// goes. A local endpoint whose device is not there (EnsureEndpoint) is left out until it is.
+// goes. A local endpoint whose device is not there (EnsureEndpoint) is left out until it is. With it a pass over a network ends:
+// what its steering was turned to takes effect.
 func (d *Datapath) SyncForwarding(ctx context.Context, n Network, f Forwarding) (Change, error) {
+	defer d.settleSteering(ctx, n)
 	dev, err := d.devices(ctx, n)
 	if err != nil {
 		return Change{}, err

@@ -53,15 +53,16 @@ func (d *Datapath) withFeatures(ctx context.Context, device string, f func(*etht
 // chainFeature makes GRO chain UDP datagrams of one size and flow (kernel 5.6).
 const chainFeature = "rx-gro-list"
 
-// setMerging makes GRO at a device of ours chain datagrams of a flow that were received in one go. A chain goes through bridge,
+// mergeDatagrams makes GRO at a device of ours chain datagrams of a flow that were received in one go. A chain goes through bridge,
 // netfilter and veth, and from core to core, as one packet, and is taken apart at the socket, unchanged. This is what makes
-// a hop cheap. A kernel that cannot do it is no error.
-func (d *Datapath) setMerging(ctx context.Context, device string, on bool) error {
+// a hop cheap. A kernel that cannot do it is no error. The device keeps it as long as there is one: to take it away would have the
+// next packet overtake the chain that GRO holds at that moment.
+func (d *Datapath) mergeDatagrams(ctx context.Context, device string) error {
 	err := d.withFeatures(ctx, device, func(e *ethtool.Ethtool, has map[string]bool) error {
-		if have, known := has[chainFeature]; !known || have == on {
+		if on, known := has[chainFeature]; !known || on {
 			return nil
 		}
-		return e.Change(device, map[string]bool{chainFeature: on})
+		return e.Change(device, map[string]bool{chainFeature: true})
 	})
 	if err != nil {
 		return fmt.Errorf("set %s of %s: %w", chainFeature, device, err)

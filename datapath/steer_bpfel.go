@@ -75,8 +75,10 @@ const (
 )
 
 type steerNetwork struct {
-	_    structs.HostLayout
-	Mode steerMode
+	_        structs.HostLayout
+	From     uint64
+	Mode     steerMode
+	Reserved uint32
 }
 
 type steerPassage struct {

@@ -48,15 +48,11 @@ func TestSteerTakesBackWhatMapsDoNotTell(t *testing.T) {
 			p := newPipeline(t, Static)
 			spoil(t, p)
 			p.restart()
-			for range 2 {
-				p.b.ensureNetwork(p.network(Off))
-				p.b.ensureEndpoint(p.cb.Endpoint)
-			}
+			p.pass(Off)
 			if got := p.traces(); len(got) > 0 {
 				t.Errorf("left: %q", got)
 			}
-			p.b.ensureNetwork(p.network(Static))
-			p.b.ensureEndpoint(p.cb.Endpoint)
+			p.pass(Static)
 			if got := p.traces(); len(got) != allTraces {
 				t.Errorf("steered again: %q", got)
 			}

@@ -55,7 +55,7 @@ func newSteerBench(t testing.TB, line int) *steerBench {
 		}
 	})
 	for _, vni := range []VNI{benchVNI, leastVNI, mostVNI} {
-		if err := b.setNetwork(vni, Static); err != nil {
+		if err := b.setNetwork(vni, Static, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // decision is a state of things and what falcon_nic makes of the next packet of a flow.
 type decision struct {
 	mode            Mode
+	after           time.Duration // when the mode begins to hold
 	static, dynamic uint32        // placements in the valid table
 	other           uint32        // in the other one
 	published       time.Duration // ago
@@ -59,6 +60,8 @@ func planRows() map[string]decision {
 		"static":  {mode: Static, static: vxlanOther, dynamic: vxlanThird, flow: at(slotOther), want: vxlanOther, vxlan: slotOther, counts: hopped},
 		"dynamic": {mode: Dynamic, static: vxlanThird, dynamic: vxlanOther, flow: at(slotOther), want: vxlanOther, vxlan: slotOther, counts: hopped},
 		"off": {mode: Off, static: vxlanOther, dynamic: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline,
+			counts: stayed},
+		"before the mode holds": {mode: Static, after: time.Hour, static: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline,
 			counts: stayed},
 		"not the other table": {mode: Static, static: vxlanOther, other: vxlanThird, flow: at(slotOther), want: vxlanOther, vxlan: slotOther,
 			counts: hopped},
@@ -154,7 +157,7 @@ func TestSteerDecides(t *testing.T) {
 func (b *steerBench) arrange(t testing.TB, d decision, bucket int) {
 	t.Helper()
 	b.wipe()
-	if err := b.setNetwork(benchVNI, d.mode); err != nil {
+	if err := b.setNetwork(benchVNI, d.mode, d.after); err != nil {
 		t.Fatal(err)
 	}
 	b.place(d.other, d.other)

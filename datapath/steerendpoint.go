@@ -64,12 +64,11 @@ func (d *Datapath) steerVeth(ctx context.Context, e Endpoint, host link) (comple
 	complete = e.Sandbox == ""
 	err = d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
 		complete = complete || at.inside
-		if at.inside { // before the move it would be lost with it
-			if _, err := at.rt.attachTC(ctx, hook{device: at.index}, s.programs.objects.FalconArrival, nameArrival); err != nil {
-				return err
-			}
+		if err := at.setRPS(s.line.all); err != nil || !at.inside {
+			return err
 		}
-		return at.setRPS(s.line.all)
+		_, err := at.rt.attachTC(ctx, hook{device: at.index}, s.programs.objects.FalconArrival, nameArrival) // the move would have lost it
+		return err
 	})
 	return complete, err
 }

@@ -202,9 +202,14 @@ func (s *steering) close() error {
 		s.arrivals.close, s.counts.close, s.closePolls, s.objects.Close)
 }
 
-// setNetwork makes the programs steer a network's packets, or bring its flows back (Off).
-func (s *steering) setNetwork(vni VNI, mode Mode) error {
-	if err := s.objects.Networks.Put(uint32(vni), steerNetwork{Mode: mode.kernel()}); err != nil {
+// setNetwork makes the programs steer a network's packets, after a time in which they are as with Off (0: at once); or bring its
+// flows back (Off).
+func (s *steering) setNetwork(vni VNI, mode Mode, after time.Duration) error {
+	value := steerNetwork{Mode: mode.kernel()}
+	if after > 0 {
+		value.From = monotonic() + uint64(after)
+	}
+	if err := s.objects.Networks.Put(uint32(vni), value); err != nil {
 		return fmt.Errorf("steer network with VNI %d: %w", vni, err)
 	}
 	return nil

@@ -27,9 +27,7 @@ func newPipeline(t *testing.T, mode Mode) *pipeline {
 	for _, c := range []*container{p.ca, p.cb} {
 		c.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1") // nobody says anything but the generator
 	}
-	n := p.network(mode)
-	p.b.ensureNetwork(n)
-	p.b.ensureEndpoint(p.cb.Endpoint)
+	p.pass(mode)
 	for what, why := range p.b.SteeringStatus(context.Background()).Problems {
 		t.Fatalf("%s: %s", what, why)
 	}
@@ -63,6 +61,15 @@ func (p *pipeline) sendSome(g *load.Generator, r *load.UDPReader, rate float64, 
 
 // longerAtMost bounds how long the tests take on a slow machine, where fewer packets have to do.
 const longerAtMost = 4
+
+// pass makes host b's devices as a mode wants them.
+func (p *pipeline) pass(mode Mode) {
+	p.b.t.Helper()
+	p.b.ensureNetwork(p.network(mode))
+	p.b.ensureEndpoint(p.cb.Endpoint)
+	p.b.settleSteering(context.Background(), p.network(mode))
+	time.Sleep(p.b.steer.config.Quiet) // until it holds
+}
 
 // network is host b's, in a mode.
 func (p *pipeline) network(mode Mode) Network {

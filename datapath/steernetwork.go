@@ -11,9 +11,16 @@ import (
 // steeredNetwork is what the programs were told of a network.
 type steeredNetwork struct {
 	mode Mode
-	// ended: its flows were brought back and its VXLAN device is as before; its endpoints had their turn when it is seen next.
-	ended bool
+	// turning: the VXLAN device is as the mode wants it, and the endpoints are yet to have their turn. Meanwhile packets stay on the
+	// cores where they come in: one sent to a core that its device does not steer to yet could be overtaken by the next.
+	turning bool
 }
+
+// live tells whether the programs send the network's packets to other cores.
+func (n steeredNetwork) live() bool { return n.mode.steered() && !n.turning }
+
+// ended tells whether all its flows are back and its VXLAN device is as before.
+func (n steeredNetwork) ended() bool { return n.mode == Off && n.turning }
 
 // Names of programs, as the kernel shows them.
 const (
@@ -34,22 +41,25 @@ func (d *Datapath) steerNetwork(ctx context.Context, n Network, vx link) {
 	case err != nil:
 	case n.Steering.steered():
 		err = d.beginSteering(ctx, n, vx)
-	case known && had.ended:
-		err = d.forgetNetwork(ctx, n.VNI)
-	case known:
+	case known && !had.ended():
 		err = d.endSteering(ctx, n.VNI, vx)
 	}
 	d.noteSteering("network "+n.Name, err)
 }
 
-// beginSteering works from the wire inwards: a device gets its mask when packets come to it with a hash that we wrote.
+// beginSteering works from the wire inwards: a device gets its mask when packets come to it with a hash that we wrote. That says
+// no more than that they stay, until settleSteering.
 func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error {
 	if err := d.loadSteering(ctx); err != nil {
 		return err
 	}
 	s := d.steer
-	if want := (steeredNetwork{mode: n.Steering}); s.networks[n.VNI] != want {
-		if err := s.programs.setNetwork(n.VNI, n.Steering); err != nil {
+	kernel, want := Off, steeredNetwork{mode: n.Steering, turning: true}
+	if s.networks[n.VNI].live() {
+		kernel, want.turning = n.Steering, false
+	}
+	if s.networks[n.VNI] != want {
+		if err := s.programs.setNetwork(n.VNI, kernel, 0); err != nil {
 			return err
 		}
 		s.networks[n.VNI] = want
@@ -62,7 +72,7 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN); err != nil {
 		return err
 	}
-	if err := d.setMerging(ctx, vx.name, true); err != nil {
+	if err := d.mergeDatagrams(ctx, vx.name); err != nil {
 		return err
 	}
 	return d.setHostRPS(ctx, vx.name, s.line.all)
@@ -72,15 +82,37 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 // programs know the network until its endpoints have had their turn too.
 func (d *Datapath) endSteering(ctx context.Context, vni VNI, vx link) error {
 	s := d.steer
-	if err := s.programs.setNetwork(vni, Off); err != nil {
+	if err := s.programs.setNetwork(vni, Off, 0); err != nil {
 		return err
 	}
 	s.networks[vni] = steeredNetwork{mode: Off}
 	s.programs.drain(ctx)
 	err := d.setHostRPS(ctx, vx.name, CPUSet{})
-	err = errors.Join(err, d.setMerging(ctx, vx.name, false), d.detachHost(ctx, hook{device: vx.index}, nameVXLAN))
-	s.networks[vni] = steeredNetwork{mode: Off, ended: err == nil}
+	err = errors.Join(err, d.detachHost(ctx, hook{device: vx.index}, nameVXLAN))
+	s.networks[vni] = steeredNetwork{mode: Off, turning: err == nil}
 	return err
+}
+
+// settleSteering is for when a network's endpoints have had their turn: packets may go to other cores now, or the programs need not
+// know the network any more.
+func (d *Datapath) settleSteering(ctx context.Context, n Network) {
+	s := d.steer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	network, known := s.networks[n.VNI]
+	if !known || !network.turning {
+		return
+	}
+	var err error
+	if network.mode.steered() {
+		// What came before the programs saw the first packet is to be gone: they know nothing of it.
+		if err = s.programs.setNetwork(n.VNI, network.mode, s.config.Quiet); err == nil {
+			s.networks[n.VNI] = steeredNetwork{mode: network.mode}
+		}
+	} else {
+		err = d.forgetNetwork(ctx, n.VNI)
+	}
+	d.noteSteering("network "+n.Name, err)
 }
 
 // forgetNetwork makes the programs leave a network's packets alone.

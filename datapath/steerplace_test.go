@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -95,7 +96,6 @@ func TestSteerHopsNoMore(t *testing.T) {
 		"stale": func(p *pipeline) { time.Sleep(staleAfter + 100*time.Millisecond) },
 		"off": func(p *pipeline) {
 			p.b.ensureNetwork(p.network(Off))
-			p.b.ensureEndpoint(p.cb.Endpoint)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,4 +127,37 @@ func hops(counts []steerCoreCounts) (all uint64) {
 		all += c.Nic.Hops + c.Vxlan.Hops
 	}
 	return all
+}
+
+// Packets of a network that begins to be steered go to other cores only when all its devices are ready for that: else those that a
+// device kept would be overtaken.
+func TestSteerBeginsWithItsEndpoints(t *testing.T) {
+	p := newPipeline(t, Static)
+	p.pass(Off)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	p.b.ensureNetwork(p.network(Static))
+	balanced := make(chan error, 1)
+	go func() { balanced <- p.b.Balance(ctx) }()
+	g, r := p.generator(8), p.reader(8)
+	for _, step := range []struct {
+		name string
+		do   func()
+		hops bool
+	}{
+		{"network", func() { p.b.ensureNetwork(p.network(Static)) }, false},
+		{"endpoint", func() { p.b.ensureEndpoint(p.cb.Endpoint) }, false},
+		{"both", func() { p.pass(Static) }, true},
+	} {
+		step.do()
+		before := hops(p.counts())
+		p.sendSome(g, r, 20_000, 100*time.Millisecond)
+		if after := hops(p.counts()); (after > before) != step.hops {
+			t.Errorf("after the turn of the %s: %d hops, want some: %v", step.name, after-before, step.hops)
+		}
+	}
+	stop()
+	if err := <-balanced; err != nil {
+		t.Error(err)
+	}
 }
