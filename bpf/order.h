@@ -9,8 +9,9 @@
  * y changes, at the vxlan device, when all that passed has retired. Until then packets go on to y.
  *
  * x changes, at the NIC, while y stays as it is:
- *  - if the vxlan stage is on n itself, when all that was sent has passed: n does one thing after the other, so all of it
- *    is in y's queue by now. In a core that is never idle this is so at the beginning of each poll of the NIC.
+ *  - if the vxlan stage is on n itself, by way of its queue (a slot) or without (SLOT_INLINE), when all that was sent has passed:
+ *    n does one thing after the other, so all of it is in y's queue by now. In a core that is never idle this is so at the
+ *    beginning of each poll of the NIC, unless the queue holds more than is worked on between two polls.
  *  - from another core x, which may be so full that its queue is never empty, by a detour: x hands packets on to the new core
  *    before it works on them. What it has worked on is in y's queue before it hands on the next. When all that was sent
  *    has passed at the new core, packets can be sent there directly, behind the others.
@@ -72,8 +73,8 @@ static __always_inline bool may_send(struct flow *f, struct passage *p, struct a
 		return true;
 	if (!same(*(volatile __u32 *)&p->passed, f->sent))
 		return false;
-	if (f->vxlan == SLOT_INLINE || is_here(f->vxlan))
-		return p->container < SLOT_NONE;
+	if (f->vxlan == SLOT_INLINE || is_here(f->vxlan)) /* where no slot is known for y, it is where x is */
+		return p->container < SLOT_NONE || slot == SLOT_INLINE || is_here(slot);
 	return p->relay < SLOT_NONE && p->relay == (slot == SLOT_INLINE ? here : slot);
 }
 

@@ -29,13 +29,25 @@ static __always_inline __u32 mode_of(const struct network *network, __u64 now)
 	return (__s64)(now - network->from) < 0 ? MODE_OFF : network->mode;
 }
 
-/* wanted is where the daemon would like to have a bucket's packets. */
+/*
+ * wanted is where the daemon would like to have a bucket's packets. Those that stay on their core for the vxlan stage take the way
+ * through its own queue, since that takes a hash: with hash 0, GRO at the vxlan device would have all flows in one list of eight,
+ * and from the ninth on chain nothing. MODE_OFF is without, for devices may have no masks.
+ */
 static __always_inline __u32 wanted(struct control *c, const struct network *network, __u32 bucket, __u64 now, struct stage_counts *n)
 {
-	__u32 mode = mode_of(network, now);
-	struct plan *plan = mode == MODE_OFF ? 0 : planned(c, bucket, now, n);
+	__u32 mode = mode_of(network, now), want = PLACEMENT_INLINE, here;
+	struct plan *plan;
 
-	return plan ? plan->placement[(mode - 1) % (MODES - 1)] : PLACEMENT_INLINE;
+	if (mode == MODE_OFF)
+		return want;
+	plan = planned(c, bucket, now, n);
+	if (plan)
+		want = plan->placement[(mode - 1) % (MODES - 1)];
+	here = slot_of(bpf_get_smp_processor_id());
+	if ((want & SLOT_MASK) == SLOT_INLINE && here < SLOT_NONE)
+		want = (want & ~SLOT_MASK) | here;
+	return want;
 }
 
 /* note numbers a packet and keeps what the balancer and people want to know of its flow. */

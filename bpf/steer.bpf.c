@@ -82,11 +82,14 @@ int falcon_nic(struct __sk_buff *skb)
 	if (split)
 		__sync_fetch_and_add(&f->taken, packets_of(skb)); /* after all else of f: its next writer may be another core */
 	skb->tc_index = TAG_FLAG | bucket;
-	if (slot == SLOT_INLINE || is_here(slot) || !core_of(slot)) {
+	if (!core_of(slot)) {
 		stay(skb, n);
 	} else {
 		aim(skb, core_of(slot), p.hash);
-		count_hop(n, slot, f->want & 0xffff);
+		if (is_here(slot))
+			n->inlined++;
+		else
+			count_hop(n, slot, f->want & 0xffff);
 	}
 	return TC_ACT_UNSPEC;
 }

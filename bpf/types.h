@@ -17,7 +17,7 @@ enum mode {
  * a slot for the VXLAN stage (low half) and one for the container stage (high half).
  */
 #define SLOT_MASK   0x3fffU
-#define SLOT_INLINE SLOT_MASK /* no hop: the stage runs where the one before it ran */
+#define SLOT_INLINE SLOT_MASK /* no hop: the stage runs where the one before it ran. In struct flow: not even through a queue */
 #define SLOT_NONE   (SLOT_MASK - 1) /* a core that has no slot */
 #define SLOT_SECOND 0x4000U   /* flag: not the core that the balancer would have liked best */
 

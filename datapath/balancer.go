@@ -153,6 +153,9 @@ func (b *balancer) current(bucket int, nic int16) balance.Placement {
 	if before == balance.Inline {
 		before = nic
 	}
+	if p.VXLAN == nic {
+		p.VXLAN = balance.Inline
+	}
 	if p.Container == before {
 		p.Container = balance.Inline
 	}

@@ -26,6 +26,7 @@ const (
 
 	// Placements.
 	allInline  = slotInline | slotInline<<16
+	stayHere   = slotHere | slotInline<<16  // the same by this core's queue
 	vxlanOther = slotOther | slotInline<<16 // only the VXLAN stage elsewhere
 	vxlanThird = slotThird | slotInline<<16
 )

@@ -61,17 +61,23 @@ func planRows() map[string]decision {
 		"dynamic": {mode: Dynamic, static: vxlanThird, dynamic: vxlanOther, flow: at(slotOther), want: vxlanOther, vxlan: slotOther, counts: hopped},
 		"off": {mode: Off, static: vxlanOther, dynamic: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline,
 			counts: stayed},
+		"off, queued here": {mode: Off, flow: at(slotHere), passage: detour(benchSent, slotInline), want: allInline, vxlan: slotInline,
+			counts: cameBack},
+		"off, queued here, container slotless": {mode: Off, flow: at(slotHere), passage: steerPassage{Passed: benchSent, Relay: slotInline, Container: slotNone},
+			want: allInline, vxlan: slotInline, counts: cameBack},
+		"off, queued here, not passed": {mode: Off, flow: at(slotHere), passage: detour(benchSent-1, slotInline), want: allInline, vxlan: slotHere,
+			counts: stayedHeld},
 		"before the mode holds": {mode: Static, after: time.Hour, static: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline,
 			counts: stayed},
 		"not the other table": {mode: Static, static: vxlanOther, other: vxlanThird, flow: at(slotOther), want: vxlanOther, vxlan: slotOther,
 			counts: hopped},
 		"container stage is the next program's": {mode: Static, static: slotOther | slotThird<<16, flow: at(slotOther),
 			want: slotOther | slotThird<<16, vxlan: slotOther, counts: hopped},
-		"outdated": {mode: Static, static: vxlanOther, published: outdated, flow: at(slotInline), want: allInline, vxlan: slotInline,
+		"outdated": {mode: Static, static: vxlanOther, published: outdated, flow: at(slotHere), want: stayHere, vxlan: slotHere,
 			counts: steerStageCounts{Inlined: 1, Stale: 1}},
-		"outdated, retired": {mode: Static, static: vxlanOther, published: outdated, flow: at(slotOther), retired: benchSent, want: allInline,
-			vxlan: slotInline, counts: steerStageCounts{Inlined: 1, Migrations: 1, Stale: 1}},
-		"outdated, under way": {mode: Dynamic, dynamic: vxlanThird, published: outdated, flow: at(slotOther), want: allInline,
+		"outdated, retired": {mode: Static, static: vxlanOther, published: outdated, flow: at(slotOther), retired: benchSent, want: stayHere,
+			vxlan: slotHere, counts: steerStageCounts{Inlined: 1, Migrations: 1, Stale: 1}},
+		"outdated, under way": {mode: Dynamic, dynamic: vxlanThird, published: outdated, flow: at(slotOther), want: stayHere,
 			vxlan: slotOther, counts: steerStageCounts{Hops: 1, Held: 1, Stale: 1}},
 		"outdated, off": {mode: Off, published: outdated, flow: at(slotInline), want: allInline, vxlan: slotInline, counts: stayed},
 		"nearly outdated": {mode: Static, static: vxlanOther, published: staleAfter / 2, flow: at(slotOther), want: vxlanOther,
@@ -85,8 +91,8 @@ func planRows() map[string]decision {
 			counts: steerStageCounts{Hops: 1, Second: 1}},
 		"second choice is here": {mode: Static, static: slotHere | slotSecond, flow: at(slotHere), want: slotHere | slotSecond, vxlan: slotHere,
 			counts: stayed},
-		"second choice, inline": {mode: Static, static: allInline | slotSecond, flow: at(slotInline), want: allInline | slotSecond,
-			vxlan: slotInline, counts: stayed},
+		"second choice, inline": {mode: Static, static: allInline | slotSecond, flow: at(slotHere), want: stayHere | slotSecond,
+			vxlan: slotHere, counts: stayed},
 		"second choice not taken yet": {mode: Static, static: vxlanThird | slotSecond, flow: at(slotOther), want: vxlanThird | slotSecond,
 			vxlan: slotOther, counts: hoppedHeld},
 		"second choice of the container stage": {mode: Static, static: vxlanOther | slotSecond<<16, flow: at(slotOther),
@@ -99,13 +105,13 @@ func orderRows() map[string]decision {
 	rows := map[string]decision{
 		"new":           {flow: steerFlow{Last: uint64(time.Hour)}, passage: steerPassage{}, static: vxlanOther, vxlan: slotOther, reset: true, counts: wentThere},
 		"quiet":         {flow: quietAt(slotOther), passage: detour(3, slotThird), static: vxlanThird, vxlan: slotThird, reset: true, counts: wentThere},
-		"quiet, back":   {flow: quietAt(slotOther), static: allInline, vxlan: slotInline, reset: true, counts: cameBack},
+		"quiet, back":   {flow: quietAt(slotOther), static: allInline, vxlan: slotHere, reset: true, counts: cameBack},
 		"quiet, stays":  {flow: quietAt(slotOther), passage: detour(3, slotThird), static: vxlanOther, vxlan: slotOther, reset: true, counts: hopped},
 		"under way":     {flow: at(slotOther), passage: detour(benchSent-1, slotInline), retired: benchSent - 2, static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
 		"one under way": {flow: at(slotOther), retired: benchSent - 1, static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
 		"more retired":  {flow: at(slotOther), retired: benchSent + 1, static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
 		"retired":       {flow: at(slotOther), retired: benchSent, static: vxlanThird, vxlan: slotThird, counts: wentThere},
-		"retired, back": {flow: at(slotOther), retired: benchSent, static: allInline, vxlan: slotInline, counts: cameBack},
+		"retired, back": {flow: at(slotOther), retired: benchSent, static: allInline, vxlan: slotHere, counts: cameBack},
 		"retired, from here": {flow: at(slotInline), passage: detour(0, slotInline), retired: benchSent, static: vxlanOther, vxlan: slotOther,
 			counts: wentThere},
 		"retiring": {flow: at(slotOther), retired: benchSent, polling: true, static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
@@ -113,13 +119,17 @@ func orderRows() map[string]decision {
 		"passed without detour":      {flow: at(slotOther), passage: detour(benchSent, slotInline), static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
 		"passed by detour":           {flow: at(slotOther), passage: detour(benchSent, slotThird), static: vxlanThird, vxlan: slotThird, counts: wentThere},
 		"passed by another detour":   {flow: at(slotOther), passage: detour(benchSent, slotHere), static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
-		"passed by detour, back":     {flow: at(slotOther), passage: detour(benchSent, slotHere), static: allInline, vxlan: slotInline, counts: cameBack},
+		"passed by detour, back":     {flow: at(slotOther), passage: detour(benchSent, slotHere), static: allInline, vxlan: slotHere, counts: cameBack},
 		"passed by detour elsewhere": {flow: at(slotOther), passage: detour(benchSent, slotThird), static: allInline, vxlan: slotOther, counts: hoppedHeld},
 		"on a detour":                {flow: at(slotOther), passage: detour(benchSent-1, slotThird), static: vxlanThird, vxlan: slotOther, counts: hoppedHeld},
 
-		"passed here":       {flow: at(slotInline), passage: detour(benchSent, slotInline), static: vxlanOther, vxlan: slotOther, counts: wentThere},
-		"passed at slot":    {flow: at(slotHere), passage: detour(benchSent, slotInline), static: vxlanOther, vxlan: slotOther, counts: wentThere},
-		"not yet passed":    {flow: at(slotInline), passage: detour(benchSent-1, slotInline), static: vxlanOther, vxlan: slotInline, counts: stayedHeld},
+		"passed here":             {flow: at(slotInline), passage: detour(benchSent, slotInline), static: vxlanOther, vxlan: slotOther, counts: wentThere},
+		"passed at slot":          {flow: at(slotHere), passage: detour(benchSent, slotInline), static: vxlanOther, vxlan: slotOther, counts: wentThere},
+		"not yet passed":          {flow: at(slotInline), passage: detour(benchSent-1, slotInline), static: vxlanOther, vxlan: slotInline, counts: stayedHeld},
+		"queued here, passed":     {flow: at(slotInline), passage: detour(benchSent, slotInline), static: allInline, vxlan: slotHere, counts: cameBack},
+		"queued here, not passed": {flow: at(slotInline), passage: detour(benchSent-1, slotInline), static: allInline, vxlan: slotInline, counts: stayedHeld},
+		"queued here, container slotless": {flow: at(slotInline), passage: steerPassage{Passed: benchSent, Relay: slotInline, Container: slotNone}, static: allInline,
+			vxlan: slotHere, counts: cameBack},
 		"passed to nowhere": {flow: at(slotInline), passage: steerPassage{Passed: benchSent, Relay: slotInline, Container: slotNone}, static: vxlanOther, vxlan: slotInline, counts: stayedHeld},
 	}
 	wrapped := at(slotOther)
@@ -128,6 +138,9 @@ func orderRows() map[string]decision {
 	rows["passed by detour, modulo"] = decision{flow: wrapped, passage: detour(benchSent, slotThird), static: vxlanThird, vxlan: slotThird, counts: wentThere}
 	for name, d := range rows {
 		d.mode, d.want = Static, d.static
+		if d.static == allInline {
+			d.want = stayHere
+		}
 		rows[name] = d
 	}
 	return rows

@@ -248,8 +248,9 @@ func (s *steering) bury(online CPUSet) {
 func (s *steering) reline(ctx context.Context, line lineup, setMasks func() error) error {
 	s.recall()
 	s.bury(line.machine.Online)
-	s.drain(ctx)
+	s.drain(ctx, s.away)
 	s.lineUp(nil)
+	s.drain(ctx, s.aimed)
 	s.forgetSlots()
 	err := setMasks()
 	if errors.Is(err, ErrRPSReduced) {
@@ -329,29 +330,38 @@ func (s *steering) recall() {
 	})
 }
 
-// drain waits until no packets are under way to other cores. The programs must have been told to send none. The wait is bounded:
-// under a load that never leaves a queue empty some flows do not come back; their packets may be reordered once, when the masks go.
-func (s *steering) drain(ctx context.Context) {
+// drain waits until no bucket that has had packets of late is in a state. The programs must have been told to change it. The wait is
+// bounded: under a load that never leaves a queue empty some flows do not come back; their packets may be reordered once, when
+// the masks go.
+func (s *steering) drain(ctx context.Context, state func(bucket int) bool) {
 	deadline := time.Now().Add(4 * s.quiet)
-	for s.underWay() && time.Now().Before(deadline) && ctx.Err() == nil {
+	for s.underWay(state) && time.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// underWay tells whether a bucket has sent packets to other cores of late, for either stage.
-func (s *steering) underWay() bool {
+// underWay tells whether a bucket that has had packets of late is in a state, or their first stage on another core.
+func (s *steering) underWay(state func(bucket int) bool) bool {
 	now := monotonic()
 	for i := range s.flows.values {
-		f, p := &s.flows.values[i], &s.passages.values[i]
 		// A coarse clock, and another CPU's, may be a little ahead of what was read here.
-		if recent := int64(now-atomic.LoadUint64(&f.Last)) < int64(s.quiet); !recent {
-			continue
-		}
-		if atomic.LoadUint32(&f.Vxlan) != slotInline || s.elsewhere(atomic.LoadUint32(&p.Container), i>>s.bits) {
+		if recent := int64(now-atomic.LoadUint64(&s.flows.values[i].Last)) < int64(s.quiet); recent && state(i) {
 			return true
 		}
 	}
 	return s.split.underWay(now, s.quiet)
+}
+
+// away tells whether either stage of a bucket's packets is on another core than where they come in.
+func (s *steering) away(bucket int) bool {
+	here := s.cpuOf(bucket)
+	return s.elsewhere(atomic.LoadUint32(&s.flows.values[bucket].Vxlan), here) ||
+		s.elsewhere(atomic.LoadUint32(&s.passages.values[bucket].Container), here)
+}
+
+// aimed tells whether a bucket's packets have a hash by which a device with a mask puts them into a queue, be it this core's.
+func (s *steering) aimed(bucket int) bool {
+	return atomic.LoadUint32(&s.flows.values[bucket].Vxlan) != slotInline
 }
 
 // elsewhere tells whether a slot is of another core than the CPU.

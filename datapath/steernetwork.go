@@ -86,7 +86,9 @@ func (d *Datapath) endSteering(ctx context.Context, vni VNI, vx link) error {
 		return err
 	}
 	s.networks[vni] = steeredNetwork{mode: Off}
-	s.programs.drain(ctx)
+	s.programs.drain(ctx, func(bucket int) bool {
+		return s.programs.flows.values[bucket].Vni == uint32(vni) && (s.programs.aimed(bucket) || s.programs.away(bucket))
+	})
 	err := d.setHostRPS(ctx, vx.name, CPUSet{})
 	err = errors.Join(err, d.detachHost(ctx, hook{device: vx.index}, nameVXLAN))
 	s.networks[vni] = steeredNetwork{mode: Off, turning: err == nil}

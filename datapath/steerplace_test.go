@@ -161,3 +161,24 @@ func TestSteerBeginsWithItsEndpoints(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Also where packets stay on their core, GRO at the vxlan device tells their flows apart, and chains each one's: with one hash for
+// all, it would from the ninth flow on chain nothing.
+func TestSteerChainsManyFlows(t *testing.T) {
+	p := newPipeline(t, Static)
+	stop := p.keepFresh()
+	defer stop()
+	p.place(allInline)
+	const flows = 16
+	g, r := p.generator(flows), p.reader(flows)
+	before := p.counts()
+	p.send(g, r, 0, 100*time.Millisecond)
+	var packets, chains uint64
+	for cpu, c := range p.counts() {
+		packets += c.Vxlan.Packets - before[cpu].Vxlan.Packets
+		chains += c.Vxlan.Skbs - before[cpu].Vxlan.Skbs
+	}
+	if packets == 0 || packets < 2*chains {
+		t.Errorf("%d packets in %d chains", packets, chains)
+	}
+}

@@ -86,7 +86,7 @@ func (d *Datapath) endSplit(ctx context.Context) error {
 		}
 	}
 	s.programs.recall()
-	s.programs.drain(ctx)
+	s.programs.drain(ctx, s.programs.away)
 	return errors.Join(s.programs.removeSplit(s.config.Pins), d.restartBalancer())
 }
 
