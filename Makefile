@@ -33,6 +33,7 @@ test-unit: ## all that needs no engine: pure code, etcd, kernel objects in names
 
 test-lab: build ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
+	CI=true LAB_SHORTCUT=on $(GO) test -count=1 -timeout 20m ./tests/e2e # once more, packets by the shortcut
 
 test-kernels: ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated; out/kernels keeps kernels and consoles
 	CI=true $(GO) test -count=1 -timeout 20m ./tests/kernels

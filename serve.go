@@ -66,7 +66,8 @@ func serve(ctx context.Context, s settings) (failure error) {
 	}
 	steering := datapath.SteeringConfig{
 		CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn, Expected: s.steering != string(datapath.Off)}
-	dp, err := datapath.Open(datapath.Config{Steering: steering, Log: log})
+	dp, err := datapath.Open(datapath.Config{
+		Steering: steering, Shortcut: datapath.ShortcutConfig{Port: s.vxlanPort}, Log: log})
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *settings) check() error {
 		return flagError("vxlan-port", "0", "must be a number from 1 to 65535")
 	}
 	for _, c := range []struct{ flag, value, only string }{
-		{"shortcut", s.shortcut, "off"}, {"metrics-addr", s.metricsAddr, ""},
+		{"metrics-addr", s.metricsAddr, ""},
 	} {
 		if c.value != c.only {
 			return flagError(c.flag, c.value, fmt.Sprintf("this version of falcon has only %q", c.only))

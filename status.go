@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -112,6 +114,7 @@ func printNetwork(w io.Writer, n driver.NetworkStatus, daemon string) {
 	fmt.Fprintf(w, "  VNI %d, MTU %d, %s%s\n", n.VNI, n.MTU,
 		strings.Join(subnets, " "), internal(n.Internal)+steeredApart(n.Steering, daemon))
 	fmt.Fprintf(w, "  devices %s %s, hosts %s\n", n.Bridge, n.VXLAN, strings.Join(n.Hosts, " "))
+	printShortcut(w, n.Shortcut)
 	fmt.Fprintf(w, "  endpoints: %d here, %d on other hosts\n", len(n.Endpoints), n.Remote)
 	for _, e := range n.Endpoints {
 		addresses := make([]string, len(e.Addresses))
@@ -121,6 +124,25 @@ func printNetwork(w io.Writer, n driver.NetworkStatus, daemon string) {
 		fmt.Fprintf(w, "  %.12s\t%s\t%s\t%s\n", e.ID, strings.Join(addresses, " "), e.MAC, e.Device)
 	}
 	fmt.Fprintln(w)
+}
+
+// printShortcut tells which way packets went. The names say why they went the kernel's way, or no further.
+func printShortcut(w io.Writer, s driver.ShortcutStatus) {
+	switch {
+	case s.Mode == driver.ShortcutOff:
+		return
+	case s.Why != "":
+		fmt.Fprintf(w, "  not on the shortcut: %s\n", s.Why)
+	case !s.Active:
+		fmt.Fprintln(w, "  not on the shortcut yet")
+	}
+	ways := make([]string, 0, len(s.Ways))
+	for _, way := range slices.Sorted(maps.Keys(s.Ways)) {
+		ways = append(ways, fmt.Sprintf("%s %d", way, s.Ways[way].Packets))
+	}
+	if len(ways) > 0 {
+		fmt.Fprintf(w, "  shortcut: packets %s\n", strings.Join(ways, ", "))
+	}
 }
 
 func internal(is bool) string {

@@ -12,7 +12,6 @@ struct settings {
 	__u64 quiet;       /* ns: a flow that was silent for longer has no packets under way */
 	__u32 bucket_bits; /* of the number of buckets of one core */
 	__u32 cpu_mask;    /* cores beyond it share buckets */
-	__u32 port;        /* UDP, of the VXLAN devices */
 };
 
 volatile const struct settings settings = {};

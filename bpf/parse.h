@@ -2,25 +2,7 @@
 /* From the outer Ethernet header to the inner ports, in any packet that a device can hand up. */
 #pragma once
 
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/if_vlan.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/udp.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <stdbool.h>
-
-#include "maps.h"
-
-enum parsed {
-	PARSED_FOREIGN, /* no VXLAN packet on our port */
-	PARSED_SHORT,   /* headers go on where a program cannot look: not in the linear part, or not at all */
-	PARSED_OTHER,   /* VXLAN, of no flow that could be steered */
-	PARSED_FLOW,
-};
+#include "vxlan.h"
 
 struct packet {
 	__u32 seed; /* given */
@@ -31,42 +13,10 @@ struct packet {
 	__u8 protocol;
 };
 
-struct vxlanhdr {
-	__be32 flags;
-	__be32 vni; /* the upper three bytes */
-};
-
-struct vlanhdr {
-	__be16 tci;
-	__be16 proto;
-};
-
-struct fraghdr {
-	__u8 nexthdr;
-	__u8 reserved;
-	__be16 offset; /* in units of 8 bytes, and three flags */
-	__be32 id;
-};
-
-#define VXLAN_HAS_VNI 0x08000000U /* RFC 7348, section 5 */
-#define IP4_MORE      0x2000U     /* RFC 791 */
-#define IP4_OFFSET    0x1fffU
-#define IP6_OFFSET    0xfff8U /* RFC 8200, section 4.5 */
-#define IP6_MORE      0x0001U
-#define VLAN_ID       0x0fffU
 #define INNER_TAGS    2 /* 802.1Q inside 802.1ad */
 
 /* The farthest that the walk can get: all headers with all their options. */
 #define PARSE_MOST (ETH_HLEN + 60 + 8 + 8 + ETH_HLEN + 4 * INNER_TAGS + 60 + 4)
-
-/* A walk over a packet's headers. The offset is kept small in sight of the verifier. */
-struct walk {
-	void *data, *end;
-	__u32 at;
-};
-
-#define HERE(walk, type) ((type *)((walk)->data + ((walk)->at & 0xff)))
-#define REACHES(walk, pointer) ((void *)((pointer) + 1) <= (walk)->end)
 
 static __always_inline __u32 mix(__u32 hash, __u32 word)
 {
@@ -86,58 +36,6 @@ static __always_inline __u32 mixed(__u32 hash)
 	hash ^= hash >> 13;
 	hash *= 0xc2b2ae35U;
 	return hash ^ hash >> 16;
-}
-
-/*
- * walk_outer goes behind the outer UDP header. Of a datagram in fragments it takes the first for OTHER: what the kernel
- * puts together has that one's hash.
- */
-static __always_inline enum parsed walk_outer(struct walk *w, __be16 proto)
-{
-	bool fragment = false;
-	struct udphdr *udp;
-
-	w->at = ETH_HLEN;
-	if (proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = HERE(w, struct iphdr);
-
-		if (!REACHES(w, ip))
-			return PARSED_SHORT;
-		if (ip->protocol != IPPROTO_UDP || ip->ihl < 5 || ip->frag_off & bpf_htons(IP4_OFFSET))
-			return PARSED_FOREIGN;
-		fragment = ip->frag_off & bpf_htons(IP4_MORE);
-		w->at += ip->ihl * 4;
-	} else if (proto == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
-		__u8 next;
-
-		if (!REACHES(w, ip))
-			return PARSED_SHORT;
-		next = ip->nexthdr;
-		w->at += sizeof(*ip);
-		if (next == IPPROTO_FRAGMENT) {
-			struct fraghdr *f = HERE(w, struct fraghdr);
-
-			if (!REACHES(w, f))
-				return PARSED_SHORT;
-			if (f->offset & bpf_htons(IP6_OFFSET))
-				return PARSED_FOREIGN;
-			fragment = f->offset & bpf_htons(IP6_MORE);
-			next = f->nexthdr;
-			w->at += sizeof(*f);
-		}
-		if (next != IPPROTO_UDP)
-			return PARSED_FOREIGN;
-	} else {
-		return PARSED_FOREIGN;
-	}
-	udp = HERE(w, struct udphdr);
-	if (!REACHES(w, udp))
-		return PARSED_SHORT;
-	if (udp->dest != bpf_htons(settings.port))
-		return PARSED_FOREIGN;
-	w->at += sizeof(*udp);
-	return fragment ? PARSED_OTHER : PARSED_FLOW;
 }
 
 /* walk_ports mixes in the ports of TCP and UDP. */

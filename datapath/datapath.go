@@ -30,6 +30,7 @@ type Config struct {
 	// Netns is the path of the host's network namespace; empty: the namespace that the process is in.
 	Netns    string
 	Steering SteeringConfig
+	Shortcut ShortcutConfig
 	Log      logrus.FieldLogger
 }
 
@@ -41,12 +42,13 @@ type Datapath struct {
 	guard guard
 	sysfs sysfsCache // of the host's namespace
 	steer *steer
+	short *shortcut
 	close sync.Once
 }
 
 // Open prepares a Datapath; it changes nothing on the host.
 func Open(c Config) (*Datapath, error) {
-	d := &Datapath{netns: netns.None(), log: c.Log, steer: newSteer(c.Steering)}
+	d := &Datapath{netns: netns.None(), log: c.Log, steer: newSteer(c.Steering), short: newShortcut(c.Shortcut)}
 	if d.log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
@@ -72,7 +74,7 @@ func (d *Datapath) Close() error {
 	var err error
 	d.close.Do(func() {
 		d.rt.Close()
-		err = errors.Join(d.guard.close(), d.closeSteering(), d.sysfs.close(), d.closeNetns())
+		err = errors.Join(d.guard.close(), d.closeSteering(), d.closeShortcut(), d.sysfs.close(), d.closeNetns())
 	})
 	return err
 }

@@ -66,7 +66,11 @@ func (d *Datapath) EnsureEndpoint(ctx context.Context, e Endpoint) (Change, erro
 		return did.change(), err
 	}
 	d.steerEndpoint(ctx, e, host)
-	return did.change(), d.announceLocal(ctx, br.index, host.index, e)
+	if err := d.announceLocal(ctx, br.index, host.index, e); err != nil {
+		return did.change(), err
+	}
+	d.shortcutLocal(ctx, e, host.index)
+	return did.change(), nil
 }
 
 // wantPort describes an endpoint's bridge port. All ports have the bridge's MAC, which nobody uses: with one of its own, each
@@ -103,6 +107,9 @@ func (d *Datapath) RemoveEndpoint(ctx context.Context, id string) error {
 	t, ok := parseTag(host.tag)
 	if half := host.tag == "" && host.group == makingGroup; !half && (!ok || t.endpoint != id) {
 		return nil // somebody else's, or of an endpoint whose ID begins alike: this one has no device
+	}
+	if ok {
+		d.shortcutLocalGone(t.vni, t.mac, host.index)
 	}
 	if host.master != 0 && ok {
 		if err := d.rt.dropNeighsOf(ctx, host.master, t.mac); err != nil {

@@ -49,7 +49,9 @@ func (d *Datapath) SyncForwarding(ctx context.Context, n Network, f Forwarding) 
 	if err != nil {
 		return Change{}, err
 	}
-	return d.apply(ctx, dev, have, want)
+	c, err := d.apply(ctx, dev, have, want)
+	d.syncShortcut(ctx, n, f, ports)
+	return c, err
 }
 
 // apply works from the far end to the near: once the bridge answers for an address, its frames find their way.
@@ -141,12 +143,14 @@ func (d *Datapath) AddRemote(ctx context.Context, n Network, r Remote) error {
 			return err
 		}
 	}
+	d.shortcutRemote(ctx, n, r)
 	return nil
 }
 
 // RemoveRemote takes back an AddRemote. Entries that meanwhile say something else, because the endpoint or its
 // address has moved, stay.
 func (d *Datapath) RemoveRemote(ctx context.Context, n Network, r Remote) error {
+	d.shortcutRemoteGone(n, r)
 	dev, err := d.devices(ctx, n)
 	if errors.Is(err, errNoLink) {
 		return nil
@@ -169,11 +173,13 @@ func (d *Datapath) AddFlood(ctx context.Context, n Network, host netip.Addr) err
 	if err != nil {
 		return fmt.Errorf("add host %s: %w", host, err)
 	}
+	d.shortcutHost(n, host, true) // before the first of its packets can come
 	return d.rt.putVTEP(ctx, vx.index, vtep{host: host.Unmap()})
 }
 
 // RemoveFlood takes back an AddFlood.
 func (d *Datapath) RemoveFlood(ctx context.Context, n Network, host netip.Addr) error {
+	d.shortcutHost(n, host, false)
 	vx, err := d.own(ctx, vxlanName(n.VNI), n.VNI)
 	if errors.Is(err, errNoLink) {
 		return nil

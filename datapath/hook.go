@@ -17,11 +17,16 @@ type hook struct {
 	egress bool
 }
 
-// What `tc filter show` shows of our programs, besides their names.
-const (
-	hookPriority = 1
-	hookHandle   = 0xfa1c
-)
+// hookHandle is what `tc filter show` shows of our programs, besides their names and priorities.
+const hookHandle = 0xfa1c
+
+// priorityOf is the order of programs of ours at one hook: packets that take the shortcut are not steered.
+func priorityOf(name string) uint16 {
+	if name == nameNIC {
+		return 2
+	}
+	return 1
+}
 
 // haveTCX tells whether the kernel has TCX (6.6). The calling thread must be in the host's namespace.
 func haveTCX() bool {
@@ -49,6 +54,16 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 	}
 	defer old.Close()
 	var anchor ebpflink.Anchor = ebpflink.Head()
+	if name == nameNIC {
+		before, _, err := h.findTCX(nameIn)
+		if err != nil {
+			return kept, err
+		}
+		if before != nil {
+			defer before.Close()
+			anchor = ebpflink.AfterProgram(before)
+		}
+	}
 	if old != nil {
 		info, err := p.Info()
 		if err != nil {
@@ -157,7 +172,7 @@ func (r *rtnl) putTC(h hook, p *ebpf.Program, name string) error {
 func (h hook) filter(fd int, name string) *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{LinkIndex: h.device, Parent: h.parent(),
-			Handle: hookHandle, Priority: hookPriority, Protocol: unix.ETH_P_ALL},
+			Handle: hookHandle, Priority: priorityOf(name), Protocol: unix.ETH_P_ALL},
 		Fd: fd, Name: name, DirectAction: true,
 	}
 }
@@ -169,7 +184,7 @@ func (r *rtnl) findTC(ctx context.Context, h hook, name string) (*netlink.BpfFil
 		return nil, err
 	}
 	for _, f := range filters {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == name && b.Priority == hookPriority && b.DirectAction {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == name && b.Priority == priorityOf(name) && b.DirectAction {
 			return b, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func SteeringCPUs() (used, isolated CPUSet, err error) {
 	return line.all, line.machine.Online.Minus(line.all), err
 }
 
-// ProgramsBefore names what sees a device's packets before our first program does, in their order; nothing if ours is not there.
+// ProgramsBefore names what of others sees a device's packets before our program that steers does, in order; nothing if ours is not there.
 func (d *Datapath) ProgramsBefore(ctx context.Context, device string) ([]string, error) {
 	l, err := d.rt.linkByName(ctx, device)
 	if err != nil {
@@ -39,7 +40,7 @@ func (d *Datapath) ProgramsBefore(ctx context.Context, device string) ([]string,
 	}
 	for i, name := range names {
 		if name == nameNIC {
-			return names[:i], nil
+			return slices.DeleteFunc(names[:i], func(name string) bool { return strings.HasPrefix(name, ownPrograms) }), nil
 		}
 	}
 	return nil, nil

@@ -144,8 +144,10 @@ func run(t testing.TB, args ...string) string {
 type labHost struct {
 	*space
 	*Datapath
-	under netip.Addr
-	peers []*labHost
+	under    netip.Addr
+	peers    []*labHost
+	shortcut bool // networks are to be on the shortcut
+	pins     string
 }
 
 // underlays are the two families of the outer packets.
@@ -160,20 +162,31 @@ func newHost(t testing.TB, role string) *labHost {
 	log := logrus.New()
 	log.SetOutput(testWriter{t})
 	log.SetLevel(logrus.DebugLevel)
-	d, err := Open(Config{Netns: s.path(), Steering: SteeringConfig{
-		Pins: filepath.Join(bpffs(t), role), Port: 4789, Quiet: time.Duration(slowness(t)) * quietAfter}, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := &labHost{space: s, pins: bpffs(t)}
+	h.open(role, log)
 	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
 			s.dump()
 		}
 	})
-	return &labHost{space: s, Datapath: d}
+	return h
+}
+
+// open begins a run of the daemon.
+func (h *labHost) open(role string, log logrus.FieldLogger) {
+	h.t.Helper()
+	d, err := Open(Config{
+		Netns: h.path(), Log: log,
+		Steering: SteeringConfig{Pins: filepath.Join(h.pins, role), Port: 4789, Quiet: time.Duration(slowness(h.t)) * quietAfter},
+		Shortcut: ShortcutConfig{Pins: filepath.Join(h.pins, role+"-shortcut"), Port: 4789},
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.Datapath = d
 }
 
 // bpffs mounts one for a test.
@@ -225,7 +238,11 @@ func twoHosts(t testing.TB, underlay string) (a, b *labHost) {
 }
 
 func (h *labHost) network(vni VNI) Network {
-	return Network{Name: fmt.Sprintf("net%d", vni), VNI: vni, MTU: labMTU, Local: h.under, Port: 4789}
+	n := Network{Name: fmt.Sprintf("net%d", vni), VNI: vni, MTU: labMTU, Local: h.under, Port: 4789}
+	if h.shortcut {
+		n.Shortcut, n.Device = true, h.device("u0")
+	}
+	return n
 }
 
 // endpointN describes the n-th endpoint of a network.
@@ -312,8 +329,13 @@ const labVNI = 42
 // know each other, and frames are flooded.
 func newOverlay(t testing.TB, underlay string, known bool) overlay {
 	t.Helper()
-	o := overlay{}
-	o.a, o.b = twoHosts(t, underlay)
+	a, b := twoHosts(t, underlay)
+	return overlayOf(a, b, known)
+}
+
+// overlayOf builds one on two hosts.
+func overlayOf(a, b *labHost, known bool) overlay {
+	o := overlay{a: a, b: b}
 	o.a.ensureNetwork(o.a.network(labVNI))
 	o.b.ensureNetwork(o.b.network(labVNI))
 	o.ca, o.cb = o.a.attach(endpointN(labVNI, 1)), o.b.attach(endpointN(labVNI, 2))

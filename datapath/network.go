@@ -59,6 +59,7 @@ func (d *Datapath) EnsureNetwork(ctx context.Context, n Network) (Change, error)
 		err = errors.Join(err, d.rt.deleteLink(ctx, br))
 	}
 	if err == nil {
+		d.shortcutNetwork(ctx, n)
 		d.steerNetwork(ctx, n, vx)
 	}
 	return c.Add(vxlanDid.change()), err
@@ -89,6 +90,7 @@ func (d *Datapath) reattach(ctx context.Context, vni VNI, br link) (Change, erro
 // RemoveNetwork deletes a network's devices, and with them what they forward. Endpoints that are still there
 // keep their devices, outside any bridge.
 func (d *Datapath) RemoveNetwork(ctx context.Context, vni VNI) error {
+	d.shortcutRemoved(ctx, vni)
 	var errs []error
 	for _, name := range []string{vxlanName(vni), bridgeName(vni)} {
 		have, err := d.rt.linkByName(ctx, name)

@@ -28,6 +28,14 @@ func makePins(dir string) (made bool, err error) {
 	return false, err
 }
 
+// remakePins empties a directory for pinned maps.
+func remakePins(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove maps of another version: %w", err)
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
 func isBPFFS(dir string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(dir, &s) == nil && uint32(s.Type) == unix.BPF_FS_MAGIC

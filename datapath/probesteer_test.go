@@ -113,7 +113,7 @@ func TestProgramsBefore(t *testing.T) {
 	if got := before(); !slices.Equal(got, []string{"somebody"}) {
 		t.Errorf("got %q", got)
 	}
-	if err := p.b.detachHost(ctx, h, nameNIC); err != nil {
+	if err := p.b.detachHost(ctx, h, nameNIC, haveTCX()); err != nil {
 		t.Fatal(err)
 	}
 	if got := before(); got != nil {

@@ -152,8 +152,6 @@ type splitSettings struct {
 	Quiet      uint64
 	BucketBits uint32
 	CpuMask    uint32
-	Port       uint32
-	_          [4]byte
 }
 
 type splitSlot struct {
@@ -192,6 +190,7 @@ const (
 	splitProgFalconSplit    = "falcon_split"
 	splitProgFalconUnqueued = "falcon_unqueued"
 	splitVarSettings        = "settings"
+	splitVarVxlanPort       = "vxlan_port"
 )
 
 // loadSplit returns the embedded CollectionSpec for split.
@@ -262,7 +261,8 @@ type splitMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type splitVariableSpecs struct {
-	Settings *ebpf.VariableSpec `ebpf:"settings"`
+	Settings  *ebpf.VariableSpec `ebpf:"settings"`
+	VxlanPort *ebpf.VariableSpec `ebpf:"vxlan_port"`
 }
 
 // splitObjects contains all objects after they have been loaded into the kernel.
@@ -318,7 +318,8 @@ func (m *splitMaps) Close() error {
 //
 // It can be passed to loadSplitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type splitVariables struct {
-	Settings *ebpf.Variable `ebpf:"settings"`
+	Settings  *ebpf.Variable `ebpf:"settings"`
+	VxlanPort *ebpf.Variable `ebpf:"vxlan_port"`
 }
 
 // splitPrograms contains all programs after they have been loaded into the kernel.

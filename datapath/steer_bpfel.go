@@ -105,8 +105,6 @@ type steerSettings struct {
 	Quiet      uint64
 	BucketBits uint32
 	CpuMask    uint32
-	Port       uint32
-	_          [4]byte
 }
 
 type steerSlot struct {
@@ -150,6 +148,7 @@ const (
 	steerProgFalconPoll    = "falcon_poll"
 	steerProgFalconVxlan   = "falcon_vxlan"
 	steerVarSettings       = "settings"
+	steerVarVxlanPort      = "vxlan_port"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -220,7 +219,8 @@ type steerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerVariableSpecs struct {
-	Settings *ebpf.VariableSpec `ebpf:"settings"`
+	Settings  *ebpf.VariableSpec `ebpf:"settings"`
+	VxlanPort *ebpf.VariableSpec `ebpf:"vxlan_port"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -272,7 +272,8 @@ func (m *steerMaps) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerVariables struct {
-	Settings *ebpf.Variable `ebpf:"settings"`
+	Settings  *ebpf.Variable `ebpf:"settings"`
+	VxlanPort *ebpf.Variable `ebpf:"vxlan_port"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -123,14 +122,11 @@ func (s *steering) fit(spec *ebpf.CollectionSpec, possible int, port uint16) err
 		if entries, ok := sizes[name]; ok {
 			m.MaxEntries = uint32(entries)
 		}
-		if !strings.HasPrefix(name, ".") { // those are the compiler's, of each version its own
-			m.Pinning = ebpf.PinByName
-		}
 	}
-	return spec.Variables[steerVarSettings].Set(steerSettings{
+	pinAll(spec)
+	return errors.Join(spec.Variables[steerVarVxlanPort].Set(port), spec.Variables[steerVarSettings].Set(steerSettings{
 		Stale: uint64(staleAfter), Quiet: uint64(s.quiet), BucketBits: uint32(s.bits), CpuMask: uint32(s.cpus - 1),
-		Port: uint32(port),
-	})
+	}))
 }
 
 // load loads the programs with the maps that are pinned, or with new ones where another version's do not fit. Those are left to
@@ -142,10 +138,7 @@ func (s *steering) load(spec *ebpf.CollectionSpec, dir string) error {
 		return err
 	}
 	time.Sleep(staleAfter + 2*s.quiet)
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove maps of another version: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := remakePins(dir); err != nil {
 		return err
 	}
 	return spec.LoadAndAssign(&s.objects, options)

@@ -69,7 +69,7 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 		return err
 	}
 	d.ensureSplit(ctx, n.Device)
-	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN); err != nil {
+	if err := d.attachHost(ctx, hook{device: vx.index}, s.programs.objects.FalconVxlan, nameVXLAN, s.programs.tcx); err != nil {
 		return err
 	}
 	if err := d.mergeDatagrams(ctx, vx.name); err != nil {
@@ -90,7 +90,7 @@ func (d *Datapath) endSteering(ctx context.Context, vni VNI, vx link) error {
 		return s.programs.flows.values[bucket].Vni == uint32(vni) && (s.programs.aimed(bucket) || s.programs.away(bucket))
 	})
 	err := d.setHostRPS(ctx, vx.name, CPUSet{})
-	err = errors.Join(err, d.detachHost(ctx, hook{device: vx.index}, nameVXLAN))
+	err = errors.Join(err, d.detachHost(ctx, hook{device: vx.index}, nameVXLAN, s.programs.tcx))
 	s.networks[vni] = steeredNetwork{mode: Off, turning: err == nil}
 	return err
 }
@@ -145,12 +145,18 @@ func (d *Datapath) unsteerRemoved(ctx context.Context, vni VNI) {
 // changed, also while nobody looked. 0 is none.
 func (d *Datapath) onlyNIC(ctx context.Context, device int) error {
 	s := d.steer
+	if err := d.onlyAt(ctx, device, s.nic, s.programs.objects.FalconNic, nameNIC, s.programs.tcx); err != nil {
+		return err
+	}
+	s.nic = device
+	return nil
+}
+
+// onlyAt has a program at a device and at no other, unless that is known to be so.
+func (d *Datapath) onlyAt(ctx context.Context, device, known int, p *ebpf.Program, name string, tcx bool) error {
 	if device != 0 {
-		if err := d.attachHost(ctx, hook{device: device}, s.programs.objects.FalconNic, nameNIC); err != nil {
+		if err := d.attachHost(ctx, hook{device: device}, p, name, tcx); err != nil || device == known {
 			return err
-		}
-		if s.nic == device {
-			return nil
 		}
 	}
 	list, err := d.rt.links(ctx)
@@ -160,19 +166,15 @@ func (d *Datapath) onlyNIC(ctx context.Context, device int) error {
 	var errs []error
 	for _, l := range list {
 		if l.index != device {
-			errs = append(errs, d.detachHost(ctx, hook{device: l.index}, nameNIC))
+			errs = append(errs, d.detachHost(ctx, hook{device: l.index}, name, tcx))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	s.nic = device
-	return nil
+	return errors.Join(errs...)
 }
 
 // attachHost attaches to a device in the host's namespace, by TCX where the kernel has it.
-func (d *Datapath) attachHost(ctx context.Context, h hook, p *ebpf.Program, name string) error {
-	if !d.steer.programs.tcx {
+func (d *Datapath) attachHost(ctx context.Context, h hook, p *ebpf.Program, name string, tcx bool) error {
+	if !tcx {
 		_, err := d.rt.attachTC(ctx, h, p, name)
 		return err
 	}
@@ -201,8 +203,8 @@ func (d *Datapath) attachedHost(ctx context.Context, h hook, name string) (attac
 }
 
 // detachHost takes off what attachHost has attached. A device that is gone is no error.
-func (d *Datapath) detachHost(ctx context.Context, h hook, name string) error {
-	if !d.steer.programs.tcx {
+func (d *Datapath) detachHost(ctx context.Context, h hook, name string, tcx bool) error {
+	if !tcx {
 		return d.rt.detachTC(ctx, h, name)
 	}
 	err := d.inHost(ctx, func() error { return h.detachTCX(name) })

@@ -87,6 +87,10 @@ type Network struct {
 	// Device is the index of the underlay's device, where packets come in. Needed for steering only.
 	Device   int
 	Steering Mode
+	// Shortcut: packets are taken past the network's devices where that can be.
+	Shortcut bool
+	// Allowed are addresses that all endpoints may send from besides their own, such as virtual ones. It is looked at with Shortcut only.
+	Allowed []netip.Prefix
 }
 
 // Endpoint is a container's attachment on this host.

@@ -11,9 +11,10 @@ import (
 // devicesOf derives the kernel's description of a network from its record.
 func (r *reconciler) devicesOf(n store.Network) datapath.Network {
 	u := r.underlay.current()
+	member, _ := r.view.membership(r.host, n.Name)
 	return datapath.Network{
 		Name: n.Name, VNI: datapath.VNI(n.VNI), MTU: n.MTU, Local: u.Address, Port: r.underlay.port,
-		Device: u.Index, Steering: r.modes.of(n.Name),
+		Device: u.Index, Steering: r.modes.of(n.Name), Shortcut: r.modes.shortcutOf(n.Name), Allowed: member.Allowed,
 	}
 }
 

@@ -130,7 +130,7 @@ func TestExperimentBeatsOptionBeatsDaemon(t *testing.T) {
 			options[keySteering] = string(c.option)
 		}
 		must(t, a.CreateNetwork(t.Context(), create("n", options, "10.1.0.0/24")))
-		m := modes{a.view, a.host, c.daemon, &experiment{mode: c.experiment}}
+		m := modes{a.view, a.host, c.daemon, ShortcutOff, &experiment{mode: c.experiment}}
 		if got := m.of("n"); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}

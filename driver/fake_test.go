@@ -153,6 +153,10 @@ func (k *fakeKernel) Balance(ctx context.Context) error {
 
 func (k *fakeKernel) Split(on bool) { _ = k.do(func() { k.split = on }) }
 
+func (k *fakeKernel) ShortcutStatus(context.Context) datapath.ShortcutStatus {
+	return datapath.ShortcutStatus{}
+}
+
 func (k *fakeKernel) SteeringStatus(context.Context) datapath.SteeringStatus {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -92,7 +92,7 @@ func (d *Driver) joinNetwork(ctx context.Context, r request) (store.Network, err
 		}
 		member := store.Member{
 			Network: n.Name, Host: d.host, DockerID: r.dockerID,
-			Steering: r.steering, Shortcut: r.shortcut, Created: time.Now().UTC(),
+			Steering: r.steering, Shortcut: r.shortcut, Allowed: r.allowed, Created: time.Now().UTC(),
 		}
 		key := store.MemberKey(n.Name, d.host)
 		conditions = append(conditions, store.Condition{Key: key, Revision: store.Absent})

@@ -24,6 +24,7 @@ const (
 	keyVNI      = "falcon.vni"
 	keySteering = "falcon.steering"
 	keyShortcut = "falcon.shortcut"
+	keyAllowed  = "falcon.allowed-addresses"
 )
 
 // Limits of the container's MTU in bytes: what IPv4 (RFC 791) and IPv6 (RFC 8200, section 5) ask of a link.
@@ -32,10 +33,16 @@ const (
 	minMTUv6 = 1280
 )
 
+// Values of shortcut.
+const (
+	ShortcutOff = "off"
+	ShortcutOn  = "on"
+)
+
 // Values of steering and shortcut, of the daemon's flags and of a network's options alike.
 var (
 	SteeringModes = datapath.Modes()
-	ShortcutModes = []string{"on", "off"}
+	ShortcutModes = []string{ShortcutOn, ShortcutOff}
 )
 
 // NetworkNames is what a falcon.network may look like: it becomes part of keys and of device tags.
@@ -52,6 +59,7 @@ type request struct {
 	space    string // address space of the IPAM driver that gave the subnets
 	steering string
 	shortcut string
+	allowed  []netip.Prefix
 }
 
 // optionError says which option cannot be taken, and what could.
@@ -121,11 +129,13 @@ func (r *request) option(key, value string) error {
 		return checkOneOf(key, value, SteeringModes)
 	case keyShortcut:
 		r.shortcut = value
-		return checkMode(key, value, ShortcutModes)
+		return checkOneOf(key, value, ShortcutModes)
+	case keyAllowed:
+		return parsePrefixes(key, value, &r.allowed)
 	default:
 		if strings.HasPrefix(key, "falcon.") {
 			return fmt.Errorf("option %s=%q is unknown: falcon knows %s", key, value,
-				strings.Join([]string{keyNetwork, keyVNI, keySteering, keyShortcut, keyMTU}, ", "))
+				strings.Join([]string{keyNetwork, keyVNI, keySteering, keyShortcut, keyAllowed, keyMTU}, ", "))
 		}
 	}
 	return nil
@@ -140,13 +150,17 @@ func parseNumber(key, value string, low, high int, into *int) error {
 	return nil
 }
 
-// checkMode refuses also what will be a mode one day: whoever asks for it must not believe to have it.
-func checkMode(key, value string, allowed []string) error {
-	if err := checkOneOf(key, value, allowed); err != nil {
-		return err
-	}
-	if value != "off" {
-		return optionError(key, value, `this version of falcon has only "off"`)
+// parsePrefixes reads addresses and prefixes with commas between.
+func parsePrefixes(key, value string, into *[]netip.Prefix) error {
+	for _, text := range strings.Split(value, ",") {
+		p, err := netip.ParsePrefix(text)
+		if a, single := netip.ParseAddr(text); single == nil && a.Zone() == "" {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return optionError(key, value, "must be addresses or prefixes such as 10.0.0.100,fd00::/64")
+		}
+		*into = append(*into, p.Masked())
 	}
 	return nil
 }

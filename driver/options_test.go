@@ -37,7 +37,7 @@ func TestBadOptionsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"name empty", create("n", map[string]any{keyNetwork: ""}), []string{keyNetwork, "letters"}},
 		{"steering", create("n", map[string]any{keySteering: "fast"}), []string{keySteering, "fast", "off, static, dynamic"}},
 		{"shortcut", create("n", map[string]any{keyShortcut: "yes"}), []string{keyShortcut, "yes", "on, off"}},
-		{"shortcut to come", create("n", map[string]any{keyShortcut: "on"}), []string{keyShortcut, "on", `only "off"`}},
+		{"addresses", create("n", map[string]any{keyAllowed: "10.0.0.1,ten"}), []string{keyAllowed, "10.0.0.1,ten", "prefixes"}},
 		{"unknown", create("n", map[string]any{"falcon.vnid": "5"}), []string{"falcon.vnid", `"5"`, keyVNI}},
 		{"not a string", create("n", map[string]any{keyVNI: []any{1}}), []string{keyVNI, "string"}},
 		{"overlap", create("n", nil, "10.0.0.0/8", "10.1.0.0/16"), []string{"10.1.0.0/16", "10.0.0.0/8", "overlaps"}},

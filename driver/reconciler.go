@@ -40,6 +40,7 @@ type surroundings interface {
 	// Balance steers packets of networks that are to be, by load, until ctx ends.
 	Balance(ctx context.Context) error
 	SteeringStatus(ctx context.Context) datapath.SteeringStatus
+	ShortcutStatus(ctx context.Context) datapath.ShortcutStatus
 	// Split says whether first stages may be split; it takes effect when a steered network is ensured.
 	Split(on bool)
 }
@@ -74,7 +75,7 @@ type reconciler struct {
 func newReconciler(cfg Config, v *view, u *underlay, t *troubles) *reconciler {
 	r := &reconciler{
 		dp: cfg.Datapath, view: v, host: cfg.HostID, underlay: u, log: cfg.Log, trouble: t,
-		modes: modes{v, cfg.HostID, cfg.Steering, &experiment{}},
+		modes: modes{v, cfg.HostID, cfg.Steering, cfg.Shortcut, &experiment{}},
 		gate:  make(chan struct{}, 1), wake: make(chan struct{}, 1), rules: make(chan struct{}, 1),
 	}
 	r.gate <- struct{}{}

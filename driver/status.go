@@ -40,11 +40,18 @@ type NetworkStatus struct {
 	Subnets   []netip.Prefix   `json:"subnets"`
 	Internal  bool             `json:"internal"`
 	Steering  string           `json:"steering"` // the mode in force
+	Shortcut  ShortcutStatus   `json:"shortcut"`
 	Bridge    string           `json:"bridge"`
 	VXLAN     string           `json:"vxlan"`
 	Hosts     []string         `json:"hosts"` // names of all members, this host included
 	Endpoints []EndpointStatus `json:"endpoints"`
 	Remote    int              `json:"remote_endpoints"`
+}
+
+// ShortcutStatus is how a network is to be on the shortcut, and what comes of it.
+type ShortcutStatus struct {
+	Mode string `json:"mode"` // on or off
+	datapath.ShortcutNetwork
 }
 
 // EndpointStatus is a container's attachment on this host.
@@ -77,15 +84,19 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Degraded: d.trouble.list(),
 		Ready:    d.isReady(),
 	}
+	short := d.cfg.Datapath.ShortcutStatus(ctx)
 	for _, m := range d.view.memberships(d.host) {
 		if scene, ok := d.view.scene(m.Network); ok {
-			s.Networks = append(s.Networks, d.networkStatus(m, scene))
+			n := d.networkStatus(m, scene)
+			n.Shortcut.ShortcutNetwork = short.Networks[datapath.VNI(n.VNI)]
+			s.Networks = append(s.Networks, n)
 		}
 	}
 	if s.Store.Error != "" {
 		s.Degraded = append(s.Degraded, Degraded{What: "store", Why: s.Store.Error})
 	}
-	s.Degraded = append(s.Degraded, s.Steering.problems()...)
+	s.Degraded = append(s.Degraded, problemsOf("steering", s.Steering.Kernel.Problems)...)
+	s.Degraded = append(s.Degraded, problemsOf("shortcut", short.Problems)...)
 	if s.Peers == nil {
 		s.Peers = []PeerStatus{}
 	}
@@ -100,6 +111,10 @@ func (d *Driver) networkStatus(m store.Member, s scene) NetworkStatus {
 		Steering: string(d.reconciler.modes.of(s.network.Name)),
 		Bridge:   datapath.BridgeDevice(vni), VXLAN: datapath.VXLANDevice(vni),
 		Endpoints: []EndpointStatus{},
+	}
+	n.Shortcut.Mode = ShortcutOff
+	if d.reconciler.modes.shortcutOf(s.network.Name) {
+		n.Shortcut.Mode = ShortcutOn
 	}
 	for id := range s.members {
 		n.Hosts = append(n.Hosts, s.hosts[id].Name)

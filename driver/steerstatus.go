@@ -61,11 +61,11 @@ func (d *Driver) steeringStatus(ctx context.Context) SteeringStatus {
 // problemsNamed is how many parts that suffer from the same are named.
 const problemsNamed = 3
 
-// problems lists what does not work about steering, and which parts suffer from it.
-func (s SteeringStatus) problems() []Degraded {
+// problemsOf lists what does not work about a subject, and which parts suffer from it.
+func problemsOf(subject string, problems map[string]string) []Degraded {
 	suffer := map[string][]string{}
-	for _, what := range slices.Sorted(maps.Keys(s.Kernel.Problems)) {
-		why := s.Kernel.Problems[what]
+	for _, what := range slices.Sorted(maps.Keys(problems)) {
+		why := problems[what]
 		suffer[why] = append(suffer[why], what)
 	}
 	var list []Degraded
@@ -74,7 +74,7 @@ func (s SteeringStatus) problems() []Degraded {
 		if n := len(parts) - problemsNamed; n > 0 {
 			parts, more = parts[:problemsNamed], fmt.Sprintf(" and %d more", n)
 		}
-		list = append(list, Degraded{What: "steering: " + strings.Join(parts, ", ") + more, Why: why})
+		list = append(list, Degraded{What: subject + ": " + strings.Join(parts, ", ") + more, Why: why})
 	}
 	slices.SortFunc(list, func(a, b Degraded) int { return strings.Compare(a.What, b.What) })
 	return list

@@ -30,7 +30,7 @@ func TestSteeringProblemsOfOneCause(t *testing.T) {
 	for i := range 5 {
 		problems[fmt.Sprintf("network n%d", i)] = "no bpffs"
 	}
-	got := fmt.Sprint(SteeringStatus{Kernel: datapath.SteeringStatus{Problems: problems}}.problems())
+	got := fmt.Sprint(problemsOf("steering", problems))
 	if want := "[{steering: balancer stopped} {steering: network n0, network n1, network n2 and 3 more no bpffs}]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -111,12 +111,14 @@ type VNIOwner struct {
 
 // Member is a host's part in a network: the Docker network that stands for it there.
 type Member struct {
-	Network  string    `json:"network"`
-	Host     string    `json:"host"`
-	DockerID string    `json:"docker_id"`
-	Steering string    `json:"steering,omitempty"` // falcon.steering of this host's Docker network
-	Shortcut string    `json:"shortcut,omitempty"` // falcon.shortcut
-	Created  time.Time `json:"created"`
+	Network  string `json:"network"`
+	Host     string `json:"host"`
+	DockerID string `json:"docker_id"`
+	Steering string `json:"steering,omitempty"` // falcon.steering of this host's Docker network
+	Shortcut string `json:"shortcut,omitempty"` // falcon.shortcut
+	// Allowed is falcon.allowed-addresses.
+	Allowed []netip.Prefix `json:"allowed,omitempty"`
+	Created time.Time      `json:"created"`
 }
 
 // Endpoint is one container's attachment to a network.

@@ -14,7 +14,7 @@ import (
 // bpffs of a host.
 const hostBPFFS = "/sys/fs/bpf"
 
-// steerAll restarts a host's falcon with steering, until the end of the test.
+// steerAll restarts a host's falcon with steering, which packets that take the shortcut do not meet, until the end of the test.
 func (f *fixture) steerAll(h *lab.Host, mode string, more ...string) {
 	f.t.Helper()
 	args := h.Plugin.Args()
@@ -22,7 +22,7 @@ func (f *fixture) steerAll(h *lab.Host, mode string, more ...string) {
 		h.Plugin.SetArgs(args...)
 		return h.Plugin.Restart(ctx)
 	})
-	h.Plugin.SetArgs(append(append(slices.Clone(args), "--steering="+mode), more...)...)
+	h.Plugin.SetArgs(append(append(slices.Clone(args), "--steering="+mode, "--shortcut=off"), more...)...)
 	if err := h.Plugin.Restart(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ var releases = []release{
 
 // pattern selects the tests of package datapath: those of its programs and of steering, and those of what packets meet or
 // the kernel's tables show that may be otherwise on another kernel. What more there is takes long, or needs no kernel.
-const pattern = "Steer|RPS|Sysfs|ThisMachine|Guard|Probe|Overlay|FullMTU|Forward|Legacy|Watch|Moves|Sync|Changed"
+const pattern = "Shortcut|Steer|RPS|Sysfs|ThisMachine|Guard|Probe|Overlay|FullMTU|Forward|Legacy|Watch|Moves|Sync|Changed"
 
 // longest is one among them that is left out: it cuts each packet of the table at each byte, thousands of runs of a program whose
 // answer does not depend on the kernel. TestSteerNIC runs the table, TestSteerWireShort what a test run does not take.

@@ -29,9 +29,16 @@ func (o *FalconOptions) complete() error {
 	return nil
 }
 
+// shortcutEnv, set to on or off in the environment of tests, is what their hosts' falcon is told unless they say otherwise: a
+// whole suite can be run either way.
+const shortcutEnv = "LAB_SHORTCUT"
+
 // newPlugin prepares the host's `falcon serve`.
 func newPlugin(h *Host, o FalconOptions) *Daemon {
 	argv := []string{"falcon", "serve", "--underlay", "eth0"}
+	if mode := os.Getenv(shortcutEnv); mode != "" {
+		argv = append(argv, "--shortcut", mode)
+	}
 	if h.lab.options.Etcd {
 		argv = append(argv, "--store", "etcd://"+h.lab.EtcdAddr())
 	}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* From the underlay to a container of this host. */
+#pragma once
+
+#include "shortcut.h"
+
+/* A VXLAN packet for one of our networks. */
+struct inbound {
+	struct host_key host;
+	struct endpoint_key endpoint;
+	__u8 macs[2 * ETH_ALEN];
+	__be16 proto;      /* of the inner packet */
+	__u16 at;          /* of the inner Ethernet header */
+	bool fragment;     /* the first of a datagram's */
+	bool unusual;      /* outer headers that are left to the kernel */
+	bool congested;    /* RFC 3168: CE in the outer header */
+	bool summed;       /* the outer UDP header has a checksum */
+};
+
+#define ECN_MASK 3
+
+/* Of linux/bpf.h, since kernel 6.3; an earlier one refuses them. */
+#define DECAP_L3_IPV4 (1ULL << 7)
+#define DECAP_L3_IPV6 (1ULL << 8)
+
+/* read_outer finds the network and who sent it. */
+static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbound *in)
+{
+	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = ETH_HLEN};
+	struct ipv6hdr *ip6 = HERE(&w, struct ipv6hdr);
+	struct iphdr *ip4 = HERE(&w, struct iphdr);
+	enum parsed result = walk_outer(&w, skb->protocol);
+	struct vxlanhdr *vxlan = HERE(&w, struct vxlanhdr);
+	struct walk back = w;
+	struct udphdr *udp;
+
+	back.at -= sizeof(*udp);
+	udp = HERE(&back, struct udphdr);
+	if (result != PARSED_FLOW && result != PARSED_OTHER)
+		return result;
+	in->fragment = result == PARSED_OTHER;
+	if (!REACHES(&w, vxlan) || !REACHES(&back, udp))
+		return PARSED_SHORT;
+	in->summed = udp->check;
+	in->unusual = in->fragment || vxlan->flags != bpf_htonl(VXLAN_HAS_VNI) || vxlan->vni & bpf_htonl(0xff);
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if (!REACHES(&w, ip4))
+			return PARSED_SHORT;
+		in->host.address = mapped(ip4->saddr);
+		in->unusual |= ip4->ihl != 5;
+		in->congested = (ip4->tos & ECN_MASK) == ECN_MASK;
+	} else {
+		if (!REACHES(&w, ip6))
+			return PARSED_SHORT;
+		__builtin_memcpy(&in->host.address, &ip6->saddr, sizeof(in->host.address));
+		in->unusual |= ip6->nexthdr != IPPROTO_UDP;
+		in->congested = (ip6->flow_lbl[0] >> 4 & ECN_MASK) == ECN_MASK;
+	}
+	in->host.vni = in->endpoint.vni = bpf_ntohl(vxlan->vni) >> 8;
+	in->at = w.at + sizeof(*vxlan);
+	return vxlan->flags & bpf_htonl(VXLAN_HAS_VNI) ? PARSED_FLOW : PARSED_FOREIGN;
+}
+
+/* read_inner tells whether a packet could take the shortcut to an endpoint, and gives the endpoint. */
+static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound *in, struct endpoint **to)
+{
+	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = in->at};
+	struct ethhdr *eth = HERE(&w, struct ethhdr);
+	__u32 fits = skb->len - in->at - ETH_HLEN;
+	struct endpoint *e;
+	enum way way;
+	__u8 protocol;
+
+	if (!REACHES(&w, eth))
+		return WAY_MALFORMED;
+	if (eth->h_dest[0] & 1)
+		return WAY_GROUP;
+	__builtin_memcpy(in->macs, eth, sizeof(in->macs));
+	__builtin_memcpy(in->endpoint.mac, eth->h_dest, sizeof(in->endpoint.mac));
+	in->proto = eth->h_proto;
+	w.at += sizeof(*eth);
+	e = bpf_map_lookup_elem(&endpoints, &in->endpoint);
+	if (!e || !e->port)
+		return WAY_UNKNOWN;
+	if (in->proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = HERE(&w, struct iphdr);
+
+		if (!REACHES(&w, ip))
+			return WAY_MALFORMED;
+		way = plain_ip4(ip, fits);
+		if (way == WAY_IN && ip->daddr != e->ip4)
+			return WAY_UNKNOWN;
+		if (in->congested && !(ip->tos & ECN_MASK))
+			return WAY_HEADER; /* RFC 6040, section 4.2: the kernel drops it */
+		protocol = ip->protocol;
+	} else if (in->proto == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip = HERE(&w, struct ipv6hdr);
+
+		if (!REACHES(&w, ip))
+			return WAY_MALFORMED;
+		way = plain_ip6(ip, fits);
+		if (way == WAY_IN && !same_address(&e->ip6, &ip->daddr))
+			return WAY_UNKNOWN;
+		if (in->congested && !(ip->flow_lbl[0] >> 4 & ECN_MASK))
+			return WAY_HEADER;
+		protocol = ip->nexthdr;
+	} else {
+		return WAY_KIND;
+	}
+	/* A socket that has not asked for it would be given a merged datagram, of which it cannot tell that it came out of a tunnel. */
+	if (skb->gso_size && protocol != IPPROTO_TCP)
+		return WAY_KIND;
+	*to = e;
+	return way;
+}
+
+/* checksum_known tells whether what a device has verified is the inner checksum, as it is when the packet is unpacked. */
+static __always_inline bool checksum_known(struct __sk_buff *skb, const struct inbound *in)
+{
+	__s64 level = bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY);
+
+	if (level < 0)
+		return false;
+	if (!in->summed)
+		return true;
+	return level > 0 && !bpf_csum_level(skb, BPF_CSUM_LEVEL_DEC);
+}
+
+/* unpack makes of it what the container's device would have received. */
+static __always_inline enum way unpack(struct __sk_buff *skb, const struct inbound *in)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+
+	if (in->proto != skb->protocol) /* kernel 6.3 */
+		flags |= in->proto == bpf_htons(ETH_P_IP) ? DECAP_L3_IPV4 : DECAP_L3_IPV6;
+	if (checksum_known(skb, in))
+		flags |= BPF_F_ADJ_ROOM_NO_CSUM_RESET;
+	/* The outer Ethernet header stays, and becomes the inner one. */
+	if (bpf_skb_adjust_room(skb, -(__s32)in->at, BPF_ADJ_ROOM_MAC, flags))
+		return WAY_REFUSED;
+	if (bpf_skb_store_bytes(skb, 0, in->macs, sizeof(in->macs), 0) ||
+	    bpf_skb_store_bytes(skb, sizeof(in->macs), &in->proto, sizeof(in->proto), 0))
+		return WAY_HOST; /* cannot be: it is long enough. Half unpacked it must not go on */
+	if (in->congested)
+		bpf_skb_ecn_set_ce(skb);
+	return WAY_IN;
+}

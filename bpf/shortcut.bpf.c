@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+// The shortcut: packets between containers go past outer IP and UDP, vxlan device, GRO cells, bridge and a backlog.
+//
+//   NIC ─(falcon_in)──────────────────────────────────────────────────────> container's veth
+//    ^                                                                            │
+//    └──────────────────────────────────────(falcon_out)── host's end of the veth <┘──> another container's veth
+//
+// What is not plainly known to be between two endpoints of one network, or is of a kind that needs more, goes the kernel's way,
+// which is complete by itself. So whatever the maps lack makes packets slower, not lost.
+//
+// The host's netfilter sees no packet that takes the shortcut. In its place the programs check, whatever way a packet is to go,
+// that it comes from a host of the network (falcon_in), and that a container sends as itself (falcon_out).
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "shortcut.h"
+#include "decap.h"
+#include "encap.h"
+#include "source.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Called twice, so not inlined. */
+static __noinline enum parsed outer_of(struct __sk_buff *skb, struct inbound *in)
+{
+	return read_outer(skb, in);
+}
+
+static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in, struct endpoint *to)
+{
+	struct endpoint *found = 0;
+	enum way way = read_inner(skb, in, &found);
+
+	if (way == WAY_IN && found)
+		*to = *found;
+	return way;
+}
+
+/* The farthest that is looked at on the way in, options of the outer header included. */
+#define INBOUND_MOST (ETH_HLEN + 60 + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr))
+
+/* At tc ingress of the underlay's device, before falcon_nic. */
+SEC("tc")
+int falcon_in(struct __sk_buff *skb)
+{
+	struct inbound in = {};
+	struct endpoint to = {};
+	__u32 unknown = NO_NETWORK;
+	struct traffic *t;
+	enum parsed outer;
+	enum way way;
+
+	/* The tag is another device's business, except priority tags (VLAN 0). */
+	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
+		return TC_ACT_UNSPEC;
+	outer = outer_of(skb, &in);
+	if (outer == PARSED_SHORT) {
+		if (!bpf_skb_pull_data(skb, skb->len < INBOUND_MOST ? skb->len : INBOUND_MOST))
+			outer = outer_of(skb, &in);
+	}
+	if (outer == PARSED_FOREIGN)
+		return TC_ACT_UNSPEC;
+	if (outer == PARSED_SHORT) {
+		t = bpf_map_lookup_elem(&traffics, &unknown);
+		/* The rest of a datagram could be of any network, so its beginning ends here. No sender's are so short. */
+		return t ? verdict(skb, t, in.fragment ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
+	}
+	t = bpf_map_lookup_elem(&traffics, &in.host.vni);
+	if (!t)
+		return TC_ACT_UNSPEC;
+	if (!bpf_map_lookup_elem(&hosts, &in.host))
+		return verdict(skb, t, WAY_HOST);
+	if (in.unusual || skb->pkt_type != 0 /* PACKET_HOST */)
+		return verdict(skb, t, WAY_HEADER);
+	way = inner_of(skb, &in, &to);
+	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, skb->len < INBOUND_MOST ? skb->len : INBOUND_MOST))
+		way = inner_of(skb, &in, &to);
+	if (way == WAY_IN)
+		way = unpack(skb, &in);
+	if (way != WAY_IN)
+		return verdict(skb, t, way);
+	count(skb, t, way);
+	return bpf_redirect_peer(to.port, 0);
+}
+
+/* A frame that a container may send. */
+struct outbound {
+	struct endpoint to;
+	__u32 length; /* of the longest packet that it becomes on the wire, from its IP header on */
+	__u8 ecn;
+};
+
+/* wire_length is how long the packets are that a merged one is taken apart into; 0: of a kind that is left to the kernel. */
+static __always_inline __u32 wire_length(struct __sk_buff *skb, struct walk *w, __u32 header, __u8 protocol)
+{
+	struct tcphdr *tcp = HERE(w, struct tcphdr);
+
+	if (!skb->gso_size)
+		return skb->len - ETH_HLEN;
+	if (protocol == IPPROTO_UDP)
+		return header + sizeof(struct udphdr) + skb->gso_size;
+	if (protocol != IPPROTO_TCP || !REACHES(w, tcp))
+		return 0;
+	return header + tcp->doff * 4 + skb->gso_size;
+}
+
+/* judge tells what is to become of a frame. Called twice, so not inlined. */
+static __noinline enum way judge(struct __sk_buff *skb, struct port *port, struct outbound *out)
+{
+	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end};
+	struct endpoint_key key = {.vni = port->vni};
+	struct ethhdr *eth = HERE(&w, struct ethhdr);
+	struct endpoint *to;
+	enum way way = may_send_frame(&w, port);
+	__u32 header;
+	__u8 protocol;
+
+	if (way != WAY_IN)
+		return way;
+	if (!REACHES(&w, eth))
+		return WAY_MALFORMED;
+	if (eth->h_dest[0] & 1)
+		return WAY_GROUP;
+	__builtin_memcpy(key.mac, eth->h_dest, sizeof(key.mac));
+	to = bpf_map_lookup_elem(&endpoints, &key);
+	if (!to)
+		return WAY_UNKNOWN;
+	w.at = ETH_HLEN;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = HERE(&w, struct iphdr);
+
+		if (!REACHES(&w, ip))
+			return WAY_MALFORMED;
+		way = plain_ip4(ip, skb->len - ETH_HLEN);
+		if (way == WAY_IN && ip->daddr != to->ip4)
+			way = WAY_UNKNOWN;
+		protocol = ip->protocol;
+		out->ecn = ip->tos;
+		header = sizeof(*ip);
+	} else {
+		struct ipv6hdr *ip = HERE(&w, struct ipv6hdr);
+
+		if (!REACHES(&w, ip))
+			return WAY_MALFORMED;
+		way = plain_ip6(ip, skb->len - ETH_HLEN);
+		if (way == WAY_IN && !same_address(&to->ip6, &ip->daddr))
+			way = WAY_UNKNOWN;
+		protocol = ip->nexthdr;
+		out->ecn = ip->flow_lbl[0] >> 4;
+		header = sizeof(*ip);
+	}
+	if (way != WAY_IN)
+		return way;
+	w.at += header;
+	out->length = wire_length(skb, &w, header, protocol);
+	out->to = *to;
+	if (!out->length)
+		return WAY_KIND;
+	return to->port ? WAY_LOCAL : WAY_OUT;
+}
+
+#define IP_MOST 0xffffU
+
+/* fits tells whether a frame can go on its way with the outer headers. The device's MTU may have changed since the daemon looked. */
+static __always_inline bool fits(struct __sk_buff *skb, const struct outbound *out)
+{
+	__u32 length = out->length + sizeof(struct outer);
+
+	return length <= out->to.mtu && skb->len + sizeof(struct outer) - ETH_HLEN <= IP_MOST &&
+	       !bpf_check_mtu(skb, out->to.device, &length, 0, 0);
+}
+
+#define OUTBOUND_MOST 0xff
+
+/* At tc ingress of the host's end of a container's veth. */
+SEC("tc")
+int falcon_out(struct __sk_buff *skb)
+{
+	__u32 device = skb->ifindex, most = skb->len < OUTBOUND_MOST ? skb->len : OUTBOUND_MOST;
+	struct port *port = bpf_map_lookup_elem(&ports, &device);
+	struct outbound out = {};
+	struct traffic *t;
+	enum way way;
+
+	if (!port)
+		return TC_ACT_UNSPEC;
+	t = bpf_map_lookup_elem(&traffics, &port->vni);
+	if (!t)
+		return TC_ACT_UNSPEC;
+	if (skb->vlan_present)
+		return verdict(skb, t, WAY_TAGGED);
+	way = judge(skb, port, &out);
+	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, most))
+		way = judge(skb, port, &out);
+	if (way == WAY_LOCAL) {
+		if (out.length > out.to.mtu || out.to.port == device)
+			return verdict(skb, t, WAY_SIZE);
+		bpf_skb_change_type(skb, 0 /* PACKET_HOST: it is for another device's MAC */);
+		count(skb, t, way);
+		return bpf_redirect_peer(out.to.port, 0);
+	}
+	if (way == WAY_OUT && !out.to.device)
+		way = WAY_UNKNOWN;
+	if (way == WAY_OUT && !fits(skb, &out))
+		way = WAY_SIZE;
+	if (way == WAY_OUT)
+		way = pack(skb, &out.to, port->vni, out.ecn);
+	if (way != WAY_OUT)
+		return verdict(skb, t, way);
+	count(skb, t, way);
+	return bpf_redirect_neigh(out.to.device, 0, 0, 0);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "shortcut_types.h"
+#include "vxlan.h"
+
+#define NO_NETWORK 0xffffffffU /* in the place of a VNI: packets of which it cannot be told */
+
+volatile const __u8 outer_ttl = 64; /* set when the programs are loaded */
+
+/* Entries take memory only when they are there: 140 bytes each, so that 11,000 endpoints take 1.5 MB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint_key);
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct host_key);
+	__type(value, __u32);
+} hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* index of a device */
+	__type(value, struct port);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct allowed_key);
+	__type(value, __u32);
+} allowed SEC(".maps");
+
+/* Of the networks whose packets are looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* VNI */
+	__type(value, struct traffic);
+} traffics SEC(".maps");
+
+static __always_inline void count(struct __sk_buff *skb, struct traffic *t, enum way way)
+{
+	struct way_count *n = &t->ways[way < WAYS ? way : WAY_MALFORMED];
+
+	n->packets += skb->gso_segs ? skb->gso_segs : 1;
+	n->bytes += skb->len;
+}
+
+/* verdict counts a packet that does not take the shortcut. */
+static __always_inline int verdict(struct __sk_buff *skb, struct traffic *t, enum way way)
+{
+	count(skb, t, way);
+	return way < WAY_DROPPED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+static __always_inline bool same_address(const struct address *a, const void *b)
+{
+	const __u32 *w = b;
+
+	return a->word[0] == w[0] && a->word[1] == w[1] && a->word[2] == w[2] && a->word[3] == w[3];
+}
+
+static __always_inline struct address mapped(__be32 ip4)
+{
+	return (struct address){{0, 0, bpf_htonl(0xffff), ip4}};
+}
+
+/*
+ * plain_ip4 tells whether a packet has nothing that is left to the kernel: neither options nor fragments. fits is how long
+ * it may be at most.
+ */
+static __always_inline enum way plain_ip4(const struct iphdr *ip, __u32 fits)
+{
+	__u32 length = bpf_ntohs(ip->tot_len);
+
+	if (ip->version != 4 || ip->ihl < 5 || length > fits || (length && length < ip->ihl * 4))
+		return WAY_MALFORMED; /* a length of 0 is that of a merged packet beyond 64 KB */
+	return ip->ihl > 5 || ip->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE) ? WAY_KIND : WAY_IN;
+}
+
+/* plain_ip6: what is neither TCP nor UDP may be neighbour discovery, a fragment, or hidden behind other headers. */
+static __always_inline enum way plain_ip6(const struct ipv6hdr *ip, __u32 fits)
+{
+	if (ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
+		return WAY_MALFORMED;
+	return ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? WAY_IN : WAY_KIND;
+}

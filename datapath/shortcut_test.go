@@ -1,0 +1,292 @@
+package datapath
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netns"
+)
+
+// shortOverlay is an overlay of two hosts, of which either may have the shortcut.
+func shortOverlay(t testing.TB, underlay string, a, b bool) overlay {
+	t.Helper()
+	hostA, hostB := twoHosts(t, underlay)
+	hostA.shortcut, hostB.shortcut = a, b
+	o := overlayOf(hostA, hostB, true)
+	for _, h := range []*labHost{hostA, hostB} {
+		if why := h.ShortcutStatus(t.Context()).Problems; len(why) > 0 {
+			t.Fatalf("%s: %v", h.name, why)
+		}
+	}
+	return o
+}
+
+// way tells how many packets went a way on a host.
+func (h *labHost) way(name string) uint64 {
+	h.t.Helper()
+	return h.ShortcutStatus(context.Background()).Networks[labVNI].Ways[name].Packets
+}
+
+// in runs f in a namespace.
+func (s *space) in(f func() error) error {
+	ns, err := netns.GetFromPath(s.path())
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return inNetns(ns, f)
+}
+
+// transfer sends so many bytes over TCP from one container to another, and wants to find them there.
+func transfer(t testing.TB, from, to *container, address netip.Addr, size int) {
+	t.Helper()
+	var listener net.Listener
+	err := to.in(func() (err error) {
+		listener, err = net.Listen("tcp", netip.AddrPortFrom(address, 5001).String())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(rand.Uint32())
+	}
+	got := make(chan error, 1)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			got <- err
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		h := sha256.New()
+		n, err := io.Copy(h, c)
+		if want := sha256.Sum256(data); err == nil && !bytes.Equal(h.Sum(nil), want[:]) {
+			err = fmt.Errorf("%d bytes of %d arrived, or others", n, size)
+		}
+		got <- err
+	}()
+	var c net.Conn
+	err = from.in(func() (err error) {
+		c, err = net.DialTimeout("tcp", listener.Addr().String(), 5*time.Second)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := c.Write(data); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+const transferred = 4 << 20
+
+// talk has two containers exchange packets of all sizes in both families.
+func talk(t testing.TB, one, other *container) {
+	t.Helper()
+	for i := range one.Addresses {
+		for _, c := range [][2]*container{{one, other}, {other, one}} {
+			to := c[1].Addresses[i].Addr()
+			c[0].ping(to, "")
+			c[0].ping(to, "-s 4000") // in fragments
+			transfer(t, c[0], c[1], to, transferred)
+		}
+	}
+}
+
+// Hosts with and without the shortcut understand one another, and those with it take it.
+func TestShortcutCarries(t *testing.T) {
+	for underlay := range underlays {
+		for _, a := range []bool{false, true} {
+			for _, b := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %v, %v", underlay, a, b), func(t *testing.T) {
+					t.Parallel()
+					o := shortOverlay(t, underlay, a, b)
+					talk(t, o.ca, o.cb)
+					for _, h := range []*labHost{o.a, o.b} {
+						out := h.shortcut && underlay == "ipv4" // IPv6 asks for a checksum of all, which takes a whole look at it
+						if got := h.way("in") > 100; got != h.shortcut {
+							t.Errorf("%s: taken in: %v, want %v: %+v", h.name, got, h.shortcut, h.ShortcutStatus(t.Context()))
+						}
+						if got := h.way("out") > 100; got != out {
+							t.Errorf("%s: sent out: %v, want %v: %+v", h.name, got, out, h.ShortcutStatus(t.Context()))
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// Whatever devices do for packets or leave to the kernel, all arrives.
+func TestShortcutWithoutOffloads(t *testing.T) {
+	for _, off := range []string{"tx off", "tso off gso off", "gro off rx off", "tx off tso off gso off gro off"} {
+		t.Run(off, func(t *testing.T) {
+			t.Parallel()
+			o := shortOverlay(t, "ipv4", true, true)
+			for _, c := range []*container{o.ca, o.cb} {
+				c.sh("ethtool -K eth0 %s", off)
+			}
+			for _, h := range []*labHost{o.a, o.b} {
+				h.sh("ethtool -K u0 %s", off)
+			}
+			talk(t, o.ca, o.cb)
+		})
+	}
+}
+
+// Containers of one host reach each other without the bridge.
+func TestShortcutOnOneHost(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	near := o.a.attach(endpointN(labVNI, 3))
+	fa, _ := o.forwardings()
+	fa.Local[near.ID] = near.Endpoint
+	o.a.sync(o.a.network(labVNI), fa)
+	talk(t, o.ca, near)
+	if o.a.way("local") < 100 {
+		t.Errorf("%+v", o.a.ShortcutStatus(t.Context()))
+	}
+}
+
+// Networks that have something of people's on their way are taken off the shortcut, which says why, and come back.
+func TestShortcutGivesWay(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	fa, _ := o.forwardings()
+	vx, port := vxlanName(labVNI), hostDevice(o.ca.ID)
+	for _, c := range []struct {
+		put       []string
+		take, why string
+	}{
+		{[]string{"tc qdisc add dev " + vx + " clsact"}, "tc qdisc del dev " + vx + " clsact", ""},
+		{[]string{"tc qdisc add dev " + vx + " root pfifo limit 100"}, "tc qdisc del dev " + vx + " root", "pfifo"},
+		{[]string{"tc filter add dev " + port + " ingress prio 5 protocol all u32 match u32 0 0"}, "tc filter del dev " + port + " ingress prio 5", "u32"},
+		{[]string{"nft add table bridge people", "nft add chain bridge people watch {type filter hook forward priority 0;}"},
+			"nft delete table bridge people", "people"},
+	} {
+		for _, line := range c.put {
+			o.a.sh("%s", line)
+		}
+		check := func(why string) {
+			t.Helper()
+			o.a.sync(o.a.network(labVNI), fa)
+			st := o.a.ShortcutStatus(t.Context()).Networks[labVNI]
+			if st.Active != (why == "") || !strings.Contains(st.Why, why) {
+				t.Errorf("%s: active %v, %q, want %q", c.put, st.Active, st.Why, why)
+			}
+			before := o.a.way("out")
+			o.ca.ping(o.cb.Addresses[0].Addr(), "")
+			if took := o.a.way("out") > before; took != (why == "") {
+				t.Errorf("%s: the shortcut was taken: %v", c.put, took)
+			}
+		}
+		check(c.why)
+		o.a.sh("%s", c.take)
+		check("")
+	}
+}
+
+// The programs go on while no daemon runs, the next one goes on with what they know, and the last network leaves nothing.
+func TestShortcutLife(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	fa, _ := o.forwardings()
+	took := func() bool {
+		t.Helper()
+		before := o.b.way("in")
+		o.ca.ping(o.cb.Addresses[0].Addr(), "")
+		return o.b.way("in") > before
+	}
+	if err := o.a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !took() {
+		t.Error("without a daemon: the kernel's way")
+	}
+	o.a.open("hA", o.b.log)
+	n := o.a.network(labVNI)
+	n.Name = "net42"
+	o.a.ensureNetwork(n)
+	if got := len(o.a.Datapath.short.networks[labVNI].endpoints); got != 2 {
+		t.Errorf("%d endpoints are known after a restart", got)
+	}
+	o.a.sync(n, fa)
+	if !took() {
+		t.Error("after a restart: the kernel's way")
+	}
+	n.Shortcut = false
+	o.a.ensureNetwork(n)
+	if still, err := o.a.attachedHost(t.Context(), hook{device: o.a.device("u0")}, nameIn); err != nil || still {
+		t.Errorf("%s is still attached: %v, %v", nameIn, still, err)
+	}
+	if still, err := o.a.rt.findTC(t.Context(), outHook(o.a.device(hostDevice(o.ca.ID))), nameOut); err != nil || still != nil {
+		t.Errorf("%s is still attached: %v, %v", nameOut, still, err)
+	}
+	if _, err := os.Stat(o.a.Datapath.short.config.Pins); !os.IsNotExist(err) {
+		t.Errorf("pins: %v", err)
+	}
+	o.ca.ping(o.cb.Addresses[0].Addr(), "")
+}
+
+// An endpoint that goes, or moves to another host, is not looked for where it was.
+func TestShortcutFollows(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	n := o.a.network(labVNI)
+	remote := remoteOf(o.cb.Endpoint, o.b.under)
+	stray := remote
+	stray.Host = mustAddr("192.0.2.77")
+	to := o.cb.Addresses[0].Addr()
+	for _, step := range []struct {
+		what string
+		do   func() error
+		out  bool
+	}{
+		{"known", func() error { return nil }, true},
+		{"gone", func() error { return o.a.RemoveRemote(t.Context(), n, remote) }, false},
+		{"back", func() error { return o.a.AddRemote(t.Context(), n, remote) }, true},
+		{"gone from elsewhere, late", func() error { return o.a.RemoveRemote(t.Context(), n, stray) }, true},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		before := o.a.way("out")
+		_, _ = o.ca.try("ping -n -c 1 -W 1 %s", to)
+		if out := o.a.way("out") > before; out != step.out {
+			t.Errorf("%s: the shortcut was taken: %v", step.what, out)
+		}
+	}
+	if err := o.b.RemoveEndpoint(t.Context(), o.cb.ID); err != nil {
+		t.Fatal(err)
+	}
+	before := o.b.way("in")
+	_, _ = o.ca.try("ping -n -c 1 -W 1 %s", to)
+	if o.b.way("in") > before {
+		t.Error("a packet for an endpoint that is gone was taken in")
+	}
+}
+
+func sendDatagram(to netip.AddrPort, what string) error {
+	c, err := net.Dial("udp", to.String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write([]byte(what))
+	return err
+}

@@ -1,0 +1,214 @@
+package datapath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// syncShortcut makes what the programs know of a network equal to f. ports are the endpoints' devices.
+func (d *Datapath) syncShortcut(ctx context.Context, n Network, f Forwarding, ports map[string]int) {
+	s := d.short
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, known := s.networks[n.VNI]
+	if !known || !n.Shortcut {
+		return
+	}
+	d.noteShortcut("network "+n.Name, d.updateShortcut(ctx, n, have, f, ports))
+}
+
+func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNetwork, f Forwarding, ports map[string]int) error {
+	s := d.short
+	have.network = n
+	if have.obstacle = d.shortcutObstacle(ctx, n, ports); have.obstacle != nil {
+		d.log.WithError(have.obstacle).Debug("network is not on the shortcut")
+	}
+	want := newShortNetwork()
+	for _, host := range f.Flood {
+		want.hosts[host.Unmap()] = struct{}{}
+	}
+	for _, p := range n.Allowed {
+		want.allowed[p] = struct{}{}
+	}
+	for id, e := range f.Local {
+		if device, ok := ports[id]; ok {
+			want.ports[device] = portOf(e)
+		}
+	}
+	if have.obstacle == nil {
+		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
+	}
+	errs := []error{s.programs.update(n.VNI, have, want), d.onlyIn(ctx, n.Device)}
+	for device := range want.ports {
+		_, err := d.rt.attachTC(ctx, outHook(device), s.programs.objects.FalconOut, nameOut)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if have.live {
+		return have.obstacle
+	}
+	// Only now: of a network that they look at, the programs drop what is of no known host.
+	if err := s.programs.setLive(n.VNI, true); err != nil {
+		return err
+	}
+	have.live = true
+	return have.obstacle
+}
+
+// wantEndpoints gives the endpoints that can be reached by the shortcut. Where two claim one MAC, this host's wins.
+func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, ports map[string]int, into map[MAC]shortcutEndpoint) {
+	paths := map[netip.Addr]path{}
+	for _, r := range f.Remote {
+		host := r.Host.Unmap()
+		p, ok := paths[host]
+		if !ok {
+			p = d.pathTo(ctx, n, host)
+			paths[host] = p
+		}
+		into[r.MAC] = remoteEntry(n, r, p)
+	}
+	for id, e := range f.Local {
+		if device, ok := ports[id]; ok {
+			into[e.MAC] = localEntry(n, e, device)
+		}
+	}
+}
+
+// path is how another host is reached.
+type path struct {
+	device int // 0: not by the shortcut
+	mtu    int // bytes
+}
+
+// pathTo looks it up. What is not plainly on a link of this host, in IPv4 both ways, is the kernel's business.
+func (d *Datapath) pathTo(ctx context.Context, n Network, host netip.Addr) path {
+	if !n.Local.Is4() || !host.Is4() {
+		return path{}
+	}
+	routes, err := d.rt.RouteGetWithOptions(host.AsSlice(), &netlink.RouteGetOptions{SrcAddr: n.Local.AsSlice()})
+	if err != nil || len(routes) == 0 || routes[0].Type != unix.RTN_UNICAST {
+		return path{}
+	}
+	dev, err := d.rt.linkByIndex(ctx, routes[0].LinkIndex)
+	if err != nil {
+		return path{}
+	}
+	mtu := dev.mtu
+	if routes[0].MTU > 0 {
+		mtu = min(mtu, routes[0].MTU)
+	}
+	return path{dev.index, mtu}
+}
+
+func portOf(e Endpoint) shortcutPort {
+	p := shortcutPort{Vni: uint32(e.VNI), Mac: e.MAC}
+	p.Ip4, p.Ip6 = oneOfEach(addrsOf(e.Addresses))
+	return p
+}
+
+func localEntry(n Network, e Endpoint, device int) shortcutEndpoint {
+	k := shortcutEndpoint{Port: uint32(device), Mtu: uint32(n.MTU)}
+	k.Ip4, k.Ip6 = oneOfEach(addrsOf(e.Addresses))
+	return k
+}
+
+func remoteEntry(n Network, r Remote, p path) shortcutEndpoint {
+	k := shortcutEndpoint{
+		Device: uint32(p.device), Mtu: uint32(min(p.mtu, n.MTU+overheadIPv4)), From: ip4ToKernel(n.Local), To: ip4ToKernel(r.Host),
+	}
+	k.Ip4, k.Ip6 = oneOfEach(r.Addresses)
+	return k
+}
+
+// changeShortcut changes what the programs know of a network that is on the shortcut.
+func (d *Datapath) changeShortcut(n VNI, change func(have *shortNetwork) error) {
+	s := d.short
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have, known := s.networks[n]; known && s.programs != nil {
+		if err := change(have); err != nil {
+			d.noteShortcut("network "+have.network.Name, err)
+		}
+	}
+}
+
+// shortcutLocal makes the programs know an endpoint of this host whose device is there.
+func (d *Datapath) shortcutLocal(ctx context.Context, e Endpoint, device int) {
+	d.changeShortcut(e.VNI, func(have *shortNetwork) error {
+		p := d.short.programs
+		if err := putEntry(p.objects.Ports, have.ports, device, portOf(e), uint32(device)); err != nil {
+			return err
+		}
+		if _, err := d.rt.attachTC(ctx, outHook(device), p.objects.FalconOut, nameOut); err != nil || have.obstacle != nil {
+			return err
+		}
+		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, localEntry(have.network, e, device), endpointKey(e.VNI, e.MAC))
+	})
+}
+
+// shortcutLocalGone is for an endpoint of this host whose device is about to go.
+func (d *Datapath) shortcutLocalGone(vni VNI, mac MAC, device int) {
+	d.changeShortcut(vni, func(have *shortNetwork) error {
+		p := d.short.programs
+		var gone error
+		if int(have.endpoints[mac].Port) == device {
+			gone = dropEntry(p.objects.Endpoints, have.endpoints, mac, endpointKey(vni, mac))
+		}
+		return errors.Join(gone, dropEntry(p.objects.Ports, have.ports, device, uint32(device)))
+	})
+}
+
+// shortcutRemote makes the programs know an endpoint of another host.
+func (d *Datapath) shortcutRemote(ctx context.Context, n Network, r Remote) {
+	d.changeShortcut(n.VNI, func(have *shortNetwork) error {
+		if have.obstacle != nil {
+			return nil
+		}
+		entry := remoteEntry(have.network, r, d.pathTo(ctx, have.network, r.Host.Unmap()))
+		return putEntry(d.short.programs.objects.Endpoints, have.endpoints, r.MAC, entry, endpointKey(n.VNI, r.MAC))
+	})
+}
+
+// shortcutRemoteGone takes that back, unless the endpoint was found elsewhere meanwhile.
+func (d *Datapath) shortcutRemoteGone(n Network, r Remote) {
+	d.changeShortcut(n.VNI, func(have *shortNetwork) error {
+		if e := have.endpoints[r.MAC]; e.Port != 0 || e.To != ip4ToKernel(r.Host) {
+			return nil
+		}
+		return dropEntry(d.short.programs.objects.Endpoints, have.endpoints, r.MAC, endpointKey(n.VNI, r.MAC))
+	})
+}
+
+// shortcutHost makes the programs know a host of a network, or forget it.
+func (d *Datapath) shortcutHost(n Network, host netip.Addr, there bool) {
+	host = host.Unmap()
+	key := shortcutHostKey{Vni: uint32(n.VNI), Address: toKernel(host)}
+	d.changeShortcut(n.VNI, func(have *shortNetwork) error {
+		if there {
+			return putEntry(d.short.programs.objects.Hosts, have.hosts, host, struct{}{}, key)
+		}
+		return dropEntry(d.short.programs.objects.Hosts, have.hosts, host, key)
+	})
+}
+
+// shortcutRemoved is for a network whose devices are gone.
+func (d *Datapath) shortcutRemoved(ctx context.Context, vni VNI) {
+	s := d.short
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := d.adoptShortcut(ctx)
+	if _, known := s.networks[vni]; err == nil && known {
+		err = d.endShortcut(ctx, vni)
+	}
+	if err != nil {
+		err = fmt.Errorf("VNI %d: %w", vni, err)
+	}
+	d.noteShortcut("removed networks", err)
+}
