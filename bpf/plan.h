@@ -30,11 +30,12 @@ static __always_inline __u32 mode_of(const struct network *network, __u64 now)
 }
 
 /*
- * wanted is where the daemon would like to have a bucket's packets. Those that stay on their core for the vxlan stage take the way
- * through its own queue, since that takes a hash: with hash 0, GRO at the vxlan device would have all flows in one list of eight,
- * and from the ninth on chain nothing. MODE_OFF is without, for devices may have no masks.
+ * wanted is where the daemon would like to have a packet's bucket. Datagrams that stay on their core for the vxlan stage take the
+ * way through its own queue, since that takes a hash: with hash 0, GRO at the vxlan device would have all flows in one list of
+ * eight, and from the ninth on chain nothing. TCP is merged at the NIC. MODE_OFF is without, for devices may have no masks.
  */
-static __always_inline __u32 wanted(struct control *c, const struct network *network, __u32 bucket, __u64 now, struct stage_counts *n)
+static __always_inline __u32 wanted(struct control *c, const struct network *network, __u32 bucket, __u8 protocol, __u64 now,
+				    struct stage_counts *n)
 {
 	__u32 mode = mode_of(network, now), want = PLACEMENT_INLINE, here;
 	struct plan *plan;
@@ -45,7 +46,7 @@ static __always_inline __u32 wanted(struct control *c, const struct network *net
 	if (plan)
 		want = plan->placement[(mode - 1) % (MODES - 1)];
 	here = slot_of(bpf_get_smp_processor_id());
-	if ((want & SLOT_MASK) == SLOT_INLINE && here < SLOT_NONE)
+	if ((want & SLOT_MASK) == SLOT_INLINE && protocol == IPPROTO_UDP && here < SLOT_NONE)
 		want = (want & ~SLOT_MASK) | here;
 	return want;
 }

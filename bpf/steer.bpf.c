@@ -76,7 +76,7 @@ int falcon_nic(struct __sk_buff *skb)
 		stay(skb, n);
 		return TC_ACT_UNSPEC;
 	}
-	f->want = wanted(control, network, bucket, now, n);
+	f->want = wanted(control, network, bucket, p.protocol, now, n);
 	slot = settle_vxlan(f, passage, arrival, now, n);
 	note(f, skb, &p, now);
 	if (split)
