@@ -8,9 +8,9 @@
 struct inbound {
 	struct host_key host;
 	struct endpoint_key endpoint;
-	__u8 macs[2 * ETH_ALEN];
-	__be16 proto;      /* of the inner packet */
-	__u16 at;          /* of the inner Ethernet header */
+	struct ethhdr eth; /* of the inner packet */
+	__u16 at;          /* where that is */
+	__u32 port;        /* the endpoint's */
 	bool fragment;     /* the first of a datagram's */
 	bool unusual;      /* outer headers that are left to the kernel */
 	bool congested;    /* RFC 3168: CE in the outer header */
@@ -61,8 +61,8 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	return vxlan->flags & bpf_htonl(VXLAN_HAS_VNI) ? PARSED_FLOW : PARSED_FOREIGN;
 }
 
-/* read_inner tells whether a packet could take the shortcut to an endpoint, and gives the endpoint. */
-static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound *in, struct endpoint **to)
+/* read_inner tells whether a packet could take the shortcut, and to which endpoint. */
+static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound *in)
 {
 	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = in->at};
 	struct ethhdr *eth = HERE(&w, struct ethhdr);
@@ -75,14 +75,13 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 		return WAY_MALFORMED;
 	if (eth->h_dest[0] & 1)
 		return WAY_GROUP;
-	__builtin_memcpy(in->macs, eth, sizeof(in->macs));
+	in->eth = *eth;
 	__builtin_memcpy(in->endpoint.mac, eth->h_dest, sizeof(in->endpoint.mac));
-	in->proto = eth->h_proto;
 	w.at += sizeof(*eth);
 	e = bpf_map_lookup_elem(&endpoints, &in->endpoint);
 	if (!e || !e->port)
 		return WAY_UNKNOWN;
-	if (in->proto == bpf_htons(ETH_P_IP)) {
+	if (in->eth.h_proto == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = HERE(&w, struct iphdr);
 
 		if (!REACHES(&w, ip))
@@ -93,7 +92,7 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 		if (in->congested && !(ip->tos & ECN_MASK))
 			return WAY_HEADER; /* RFC 6040, section 4.2: the kernel drops it */
 		protocol = ip->protocol;
-	} else if (in->proto == bpf_htons(ETH_P_IPV6)) {
+	} else if (in->eth.h_proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = HERE(&w, struct ipv6hdr);
 
 		if (!REACHES(&w, ip))
@@ -110,7 +109,7 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 	/* A socket that has not asked for it would be given a merged datagram, of which it cannot tell that it came out of a tunnel. */
 	if (skb->gso_size && protocol != IPPROTO_TCP)
 		return WAY_KIND;
-	*to = e;
+	in->port = e->port;
 	return way;
 }
 
@@ -130,17 +129,19 @@ static __always_inline bool checksum_known(struct __sk_buff *skb, const struct i
 static __always_inline enum way unpack(struct __sk_buff *skb, const struct inbound *in)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	struct ethhdr *eth;
 
-	if (in->proto != skb->protocol) /* kernel 6.3 */
-		flags |= in->proto == bpf_htons(ETH_P_IP) ? DECAP_L3_IPV4 : DECAP_L3_IPV6;
+	if (in->eth.h_proto != skb->protocol) /* kernel 6.3 */
+		flags |= in->eth.h_proto == bpf_htons(ETH_P_IP) ? DECAP_L3_IPV4 : DECAP_L3_IPV6;
 	if (checksum_known(skb, in))
 		flags |= BPF_F_ADJ_ROOM_NO_CSUM_RESET;
 	/* The outer Ethernet header stays, and becomes the inner one. */
 	if (bpf_skb_adjust_room(skb, -(__s32)in->at, BPF_ADJ_ROOM_MAC, flags))
 		return WAY_REFUSED;
-	if (bpf_skb_store_bytes(skb, 0, in->macs, sizeof(in->macs), 0) ||
-	    bpf_skb_store_bytes(skb, sizeof(in->macs), &in->proto, sizeof(in->proto), 0))
+	eth = (void *)(long)skb->data;
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
 		return WAY_HOST; /* cannot be: it is long enough. Half unpacked it must not go on */
+	*eth = in->eth;
 	if (in->congested)
 		bpf_skb_ecn_set_ce(skb);
 	return WAY_IN;

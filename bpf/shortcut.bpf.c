@@ -27,14 +27,9 @@ static __noinline enum parsed outer_of(struct __sk_buff *skb, struct inbound *in
 	return read_outer(skb, in);
 }
 
-static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in, struct endpoint *to)
+static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in)
 {
-	struct endpoint *found = 0;
-	enum way way = read_inner(skb, in, &found);
-
-	if (way == WAY_IN && found)
-		*to = *found;
-	return way;
+	return read_inner(skb, in);
 }
 
 /* The farthest that is looked at on the way in, options of the outer header included. */
@@ -45,7 +40,6 @@ SEC("tc")
 int falcon_in(struct __sk_buff *skb)
 {
 	struct inbound in = {};
-	struct endpoint to = {};
 	__u32 unknown = NO_NETWORK;
 	struct traffic *t;
 	enum parsed outer;
@@ -73,15 +67,15 @@ int falcon_in(struct __sk_buff *skb)
 		return verdict(skb, t, WAY_HOST);
 	if (in.unusual || skb->pkt_type != 0 /* PACKET_HOST */)
 		return verdict(skb, t, WAY_HEADER);
-	way = inner_of(skb, &in, &to);
+	way = inner_of(skb, &in);
 	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, skb->len < INBOUND_MOST ? skb->len : INBOUND_MOST))
-		way = inner_of(skb, &in, &to);
+		way = inner_of(skb, &in);
 	if (way == WAY_IN)
 		way = unpack(skb, &in);
 	if (way != WAY_IN)
 		return verdict(skb, t, way);
 	count(skb, t, way);
-	return bpf_redirect_peer(to.port, 0);
+	return bpf_redirect_peer(in.port, 0);
 }
 
 /* A frame that a container may send. */
