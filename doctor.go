@@ -47,7 +47,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 			underlay = status.Host.Underlay.Address.String()
 		}
 	}
-	findings = append(findings, probeSteering(ctx, steered(status))...)
+	findings = append(append(findings, probeSteering(ctx, steered(status))...), probeShortcut(status))
 	findings = append(findings, examineHost(ctx, underlay, port, status)...)
 	return append(findings, daemon...)
 }

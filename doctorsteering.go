@@ -41,6 +41,17 @@ func probeSteering(ctx context.Context, wanted bool) []datapath.Finding {
 	return findings
 }
 
+// probeShortcut tries what the kernel must be able to do for the shortcut.
+func probeShortcut(s *driver.Status) datapath.Finding {
+	wanted := s != nil && (s.Steering.Shortcut == driver.ShortcutOn ||
+		slices.ContainsFunc(s.Networks, func(n driver.NetworkStatus) bool { return n.Shortcut.Mode == driver.ShortcutOn }))
+	f := datapath.ProbeShortcut()
+	if !f.OK && !wanted {
+		f.OK, f.Advice = true, "only --shortcut=on suffers from it: "+f.Advice
+	}
+	return f
+}
+
 // lenient is a finding about what is not used.
 func lenient(f datapath.Finding) datapath.Finding {
 	if !f.OK {

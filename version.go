@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"falcon/datapath"
 )
 
 // Stamped by the linker (see Makefile).
@@ -23,7 +26,7 @@ func versionCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "falcon %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			fmt.Fprintf(out, "kernel %s\n", kernelRelease())
-			for _, f := range append(probe(cmd.Context()), probeSteering(cmd.Context(), true)...) {
+			for _, f := range slices.Concat(probe(cmd.Context()), probeSteering(cmd.Context(), true), []datapath.Finding{datapath.ProbeShortcut()}) {
 				fmt.Fprintf(out, "  %-17s  %s\n", f.Check, found(f.OK))
 			}
 			return nil

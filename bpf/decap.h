@@ -12,6 +12,7 @@ struct inbound {
 	__u16 at;          /* where that is */
 	__u32 port;        /* the endpoint's */
 	bool fragment;     /* the first of a datagram's */
+	bool hidden;       /* behind more headers than are looked behind */
 	bool unusual;      /* outer headers that are left to the kernel */
 	bool congested;    /* RFC 3168: CE in the outer header */
 	bool summed;       /* the outer UDP header has a checksum */
@@ -23,6 +24,58 @@ struct inbound {
 #define DECAP_L3_IPV4 (1ULL << 7)
 #define DECAP_L3_IPV6 (1ULL << 8)
 
+#define EXTENSIONS_MOST 6 /* headers of IPv6 before UDP that are gone through */
+#define EXTENSIONS_ROOM (ETH_HLEN + sizeof(struct ipv6hdr) + 64) /* and how far */
+
+/*
+ * walk_extensions goes behind headers that hide a UDP header from walk_outer, and the kernel does not mind. OTHER is what hides it even
+ * from here: so many headers, or such long ones, are nobody's but someone's who hides something.
+ */
+static __always_inline enum parsed walk_extensions(struct walk *w)
+{
+	struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
+	struct udphdr *udp;
+	__u8 next;
+
+	if (!REACHES(w, ip))
+		return PARSED_SHORT;
+	next = ip->nexthdr;
+	w->at += sizeof(*ip);
+	for (int i = 0; i < EXTENSIONS_MOST; i++) {
+		struct ipv6_opt_hdr *option = HERE(w, struct ipv6_opt_hdr);
+
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
+			break;
+		if (!REACHES(w, option))
+			return PARSED_SHORT;
+		if (next == IPPROTO_FRAGMENT) {
+			struct fraghdr *f = HERE(w, struct fraghdr);
+
+			if (!REACHES(w, f))
+				return PARSED_SHORT;
+			if (f->offset & bpf_htons(IP6_OFFSET))
+				return PARSED_FOREIGN;
+			w->at += sizeof(*f);
+		} else {
+			w->at += (option->hdrlen + 1) * 8;
+		}
+		next = option->nexthdr;
+		if (w->at > EXTENSIONS_ROOM)
+			return PARSED_OTHER;
+	}
+	if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT)
+		return PARSED_OTHER;
+	udp = HERE(w, struct udphdr);
+	if (next != IPPROTO_UDP)
+		return PARSED_FOREIGN;
+	if (!REACHES(w, udp))
+		return PARSED_SHORT;
+	if (udp->dest != bpf_htons(vxlan_port))
+		return PARSED_FOREIGN;
+	w->at += sizeof(*udp);
+	return PARSED_FLOW;
+}
+
 /* read_outer finds the network and who sent it. */
 static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbound *in)
 {
@@ -30,10 +83,19 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	struct ipv6hdr *ip6 = HERE(&w, struct ipv6hdr);
 	struct iphdr *ip4 = HERE(&w, struct iphdr);
 	enum parsed result = walk_outer(&w, skb->protocol);
-	struct vxlanhdr *vxlan = HERE(&w, struct vxlanhdr);
-	struct walk back = w;
+	struct vxlanhdr *vxlan;
 	struct udphdr *udp;
+	struct walk back;
 
+	if (result == PARSED_FOREIGN && skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		w.at = ETH_HLEN;
+		result = walk_extensions(&w);
+		in->hidden = result == PARSED_OTHER;
+		if (in->hidden)
+			return PARSED_SHORT;
+	}
+	vxlan = HERE(&w, struct vxlanhdr);
+	back = w;
 	back.at -= sizeof(*udp);
 	udp = HERE(&back, struct udphdr);
 	if (result != PARSED_FLOW && result != PARSED_OTHER)

@@ -32,8 +32,8 @@ static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in)
 	return read_inner(skb, in);
 }
 
-/* The farthest that is looked at on the way in, options of the outer header included. */
-#define INBOUND_MOST (ETH_HLEN + 60 + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr))
+/* The farthest that is looked at on the way in. */
+#define INBOUND_MOST (EXTENSIONS_ROOM + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr))
 
 /* At tc ingress of the underlay's device, before falcon_nic. */
 SEC("tc")
@@ -57,8 +57,8 @@ int falcon_in(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (outer == PARSED_SHORT) {
 		t = bpf_map_lookup_elem(&traffics, &unknown);
-		/* The rest of a datagram could be of any network, so its beginning ends here. No sender's are so short. */
-		return t ? verdict(skb, t, in.fragment ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
+		/* What hides its network could be of any, so it ends here. No sender's fragments are so short, or headers so many. */
+		return t ? verdict(skb, t, in.fragment || in.hidden ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
 	}
 	t = bpf_map_lookup_elem(&traffics, &in.host.vni);
 	if (!t)
@@ -74,7 +74,7 @@ int falcon_in(struct __sk_buff *skb)
 		way = unpack(skb, &in);
 	if (way != WAY_IN)
 		return verdict(skb, t, way);
-	count(skb, t, way);
+	count(skb, skb->len, t, way);
 	return bpf_redirect_peer(in.port, 0);
 }
 
@@ -189,9 +189,9 @@ int falcon_out(struct __sk_buff *skb)
 		way = judge(skb, port, &out);
 	if (way == WAY_LOCAL) {
 		if (out.length > out.to.mtu || out.to.port == device)
-			return verdict(skb, t, WAY_SIZE);
+			return verdict(skb, t, out.to.port == device ? WAY_UNKNOWN : WAY_SIZE);
 		bpf_skb_change_type(skb, 0 /* PACKET_HOST: it is for another device's MAC */);
-		count(skb, t, way);
+		count(skb, skb->len, t, way);
 		return bpf_redirect_peer(out.to.port, 0);
 	}
 	if (way == WAY_OUT && !out.to.device)
@@ -202,6 +202,6 @@ int falcon_out(struct __sk_buff *skb)
 		way = pack(skb, &out.to, port->vni, out.ecn);
 	if (way != WAY_OUT)
 		return verdict(skb, t, way);
-	count(skb, t, way);
+	count(skb, skb->len - sizeof(struct outer), t, way);
 	return bpf_redirect_neigh(out.to.device, 0, 0, 0);
 }

@@ -37,6 +37,15 @@ func (h *labHost) way(name string) uint64 {
 	return h.ShortcutStatus(context.Background()).Networks[labVNI].Ways[name].Packets
 }
 
+// received is how many packets a container's device has counted.
+func (c *container) received() (n int) {
+	c.t.Helper()
+	if _, err := fmt.Sscan(c.sh("cat /sys/class/net/eth0/statistics/rx_packets"), &n); err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
 // in runs f in a namespace.
 func (s *space) in(f func() error) error {
 	ns, err := netns.GetFromPath(s.path())
@@ -125,6 +134,11 @@ func TestShortcutCarries(t *testing.T) {
 						out := h.shortcut && underlay == "ipv4" // IPv6 asks for a checksum of all, which takes a whole look at it
 						if got := h.way("in") > 100; got != h.shortcut {
 							t.Errorf("%s: taken in: %v, want %v: %+v", h.name, got, h.shortcut, h.ShortcutStatus(t.Context()))
+						}
+						for _, c := range []*container{o.ca, o.cb} {
+							if n := c.received(); n < 100 {
+								t.Errorf("%s counted %d packets", c.name, n)
+							}
 						}
 						if got := h.way("out") > 100; got != out {
 							t.Errorf("%s: sent out: %v, want %v: %+v", h.name, got, out, h.ShortcutStatus(t.Context()))

@@ -34,20 +34,36 @@ func openShortcut(c ShortcutConfig, tcx bool) (*shortcutting, error) {
 	return p, nil
 }
 
-func (p *shortcutting) load(c ShortcutConfig) error {
+// shortcutSpec is the compiled programs with this host's settings.
+func shortcutSpec(port uint16) (*ebpf.CollectionSpec, error) {
 	spec, err := loadShortcut()
+	if err != nil {
+		return nil, err
+	}
+	ttl, err := defaultTTL()
+	if err != nil {
+		return nil, err
+	}
+	return spec, errors.Join(spec.Variables[shortcutVarVxlanPort].Set(port), spec.Variables[shortcutVarOuterTtl].Set(ttl))
+}
+
+// ProbeShortcut tries to load the programs, with maps of their own: what a daemon has pinned is not looked at.
+func ProbeShortcut() Finding {
+	var objects shortcutObjects
+	spec, err := shortcutSpec(0)
+	if err == nil {
+		err = spec.LoadAndAssign(&objects, nil)
+	}
+	return finding("shortcut programs", errors.Join(err, objects.Close()),
+		"needs Linux 5.15 with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT, and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
+}
+
+func (p *shortcutting) load(c ShortcutConfig) error {
+	spec, err := shortcutSpec(c.Port)
 	if err != nil {
 		return err
 	}
 	pinAll(spec)
-	ttl, err := defaultTTL()
-	if err != nil {
-		return err
-	}
-	err = errors.Join(spec.Variables[shortcutVarVxlanPort].Set(c.Port), spec.Variables[shortcutVarOuterTtl].Set(ttl))
-	if err != nil {
-		return err
-	}
 	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.Pins}}
 	err = spec.LoadAndAssign(&p.objects, options)
 	if errors.Is(err, ebpf.ErrMapIncompatible) {

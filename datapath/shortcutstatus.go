@@ -23,7 +23,7 @@ type ShortcutNetwork struct {
 	Ways   map[string]WayCount `json:"ways"`
 }
 
-// WayCount counts packets and their bytes, from the Ethernet header on: of those that come in, the outer one.
+// WayCount counts packets and their bytes, from the Ethernet header on: of those that take the shortcut the inner one.
 type WayCount struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
