@@ -11,6 +11,8 @@ struct inbound {
 	struct ethhdr eth; /* of the inner packet */
 	__u16 at;          /* where that is */
 	__u32 port;        /* the endpoint's */
+	bool chained;      /* goes through GRO at the endpoint's device */
+	__be16 source;     /* the outer source port: bits of the inner flow (RFC 7348, section 5) */
 	bool fragment;     /* the first of a datagram's */
 	bool hidden;       /* behind more headers than are looked behind */
 	bool unusual;      /* outer headers that are left to the kernel */
@@ -104,6 +106,7 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	if (!REACHES(&w, vxlan) || !REACHES(&back, udp))
 		return PARSED_SHORT;
 	in->summed = udp->check;
+	in->source = udp->source;
 	in->unusual = in->fragment || vxlan->flags != bpf_htonl(VXLAN_HAS_VNI) || vxlan->vni & bpf_htonl(0xff);
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		if (!REACHES(&w, ip4))
@@ -172,6 +175,7 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 	if (skb->gso_size && protocol != IPPROTO_TCP)
 		return WAY_KIND;
 	in->port = e->port;
+	in->chained = e->chains && protocol == IPPROTO_UDP;
 	return way;
 }
 

@@ -5,6 +5,9 @@
 //    ^                                                                            │
 //    └──────────────────────────────────────(falcon_out)── host's end of the veth <┘──> another container's veth
 //
+// Of datagrams that come in, a container's stack gets chains: they go by the queue of its veth, where GRO makes them. TCP is merged at
+// the NIC already.
+//
 // What is not plainly known to be between two endpoints of one network, or is of a kind that needs more, goes the kernel's way,
 // which is complete by itself. So whatever the maps lack makes packets slower, not lost.
 //
@@ -75,7 +78,11 @@ int falcon_in(struct __sk_buff *skb)
 	if (way != WAY_IN)
 		return verdict(skb, t, way);
 	count(skb, skb->len, t, way);
-	return bpf_redirect_peer(in.port, 0);
+	if (!in.chained)
+		return bpf_redirect_peer(in.port, 0);
+	/* GRO sorts flows by their hash. An odd number keeps it from being none. */
+	bpf_set_hash(skb, (__u32)in.source * 0x9e3779b1U | 1);
+	return bpf_redirect(in.port, 0);
 }
 
 /* A frame that a container may send. */

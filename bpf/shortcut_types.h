@@ -21,6 +21,7 @@ struct endpoint {
 	__be32 ip4;
 	struct address ip6;
 	__u32 port; /* of this host: the index of the host's end of its veth; 0: of another host */
+	__u32 chains; /* datagrams are to go through that end, since the other one has GRO chain them */
 	/* Of another host: */
 	__u32 device;  /* through which that host is reached; 0: not known, so it is the kernel's business */
 	__be32 from;   /* outer addresses */

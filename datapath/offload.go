@@ -36,18 +36,21 @@ func (d *Datapath) Offloads(ctx context.Context, device string) (Offloads, error
 
 // withFeatures calls f with what a device of the host knows and has on.
 func (d *Datapath) withFeatures(ctx context.Context, device string, f func(*ethtool.Ethtool, map[string]bool) error) error {
-	return d.inHost(ctx, func() error {
-		e, err := ethtool.NewEthtool()
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		features, err := e.Features(device)
-		if err != nil {
-			return err
-		}
-		return f(e, features)
-	})
+	return d.inHost(ctx, func() error { return featuresHere(device, f) })
+}
+
+// featuresHere does so in the calling thread's namespace.
+func featuresHere(device string, f func(*ethtool.Ethtool, map[string]bool) error) error {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	features, err := e.Features(device)
+	if err != nil {
+		return err
+	}
+	return f(e, features)
 }
 
 // chainFeature makes GRO chain UDP datagrams of one size and flow (kernel 5.6).

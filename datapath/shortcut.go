@@ -135,6 +135,9 @@ func (d *Datapath) endShortcut(ctx context.Context, vni VNI) error {
 	var errs []error
 	for device := range n.ports {
 		errs = append(errs, d.rt.detachTC(ctx, outHook(device), nameOut))
+		if host, err := d.rt.linkByIndex(ctx, device); err == nil {
+			errs = append(errs, d.setSegmentation(ctx, host.name, true))
+		}
 	}
 	errs = append(errs, s.programs.update(vni, n, newShortNetwork()))
 	if err := errors.Join(errs...); err != nil {

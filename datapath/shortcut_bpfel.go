@@ -30,6 +30,7 @@ type shortcutEndpoint struct {
 	Ip4    uint32
 	Ip6    shortcutAddress
 	Port   uint32
+	Chains uint32
 	Device uint32
 	From   uint32
 	To     uint32

@@ -76,9 +76,28 @@ func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, p
 	}
 	for id, e := range f.Local {
 		if device, ok := ports[id]; ok {
-			into[e.MAC] = localEntry(n, e, device)
+			into[e.MAC] = d.localEndpoint(ctx, n, e, device)
 		}
 	}
+}
+
+// localEndpoint prepares an endpoint's devices, unless that was done.
+func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, device int) shortcutEndpoint {
+	entry := localEntry(n, e, device)
+	if was := d.short.networks[n.VNI].endpoints[e.MAC]; was.Port == entry.Port && was.Chains != 0 {
+		entry.Chains = was.Chains
+		return entry
+	}
+	host, err := d.rt.linkByIndex(ctx, device)
+	chains := false
+	if err == nil {
+		chains, err = d.chainDatagrams(ctx, e, host)
+	}
+	if chains {
+		entry.Chains = 1
+	}
+	d.noteShortcut(problemOf(e.ID), err)
+	return entry
 }
 
 // path is how another host is reached.
@@ -149,7 +168,7 @@ func (d *Datapath) shortcutLocal(ctx context.Context, e Endpoint, device int) {
 		if _, err := d.rt.attachTC(ctx, outHook(device), p.objects.FalconOut, nameOut); err != nil || have.obstacle != nil {
 			return err
 		}
-		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, localEntry(have.network, e, device), endpointKey(e.VNI, e.MAC))
+		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, d.localEndpoint(ctx, have.network, e, device), endpointKey(e.VNI, e.MAC))
 	})
 }
 

@@ -83,9 +83,11 @@ func (d *Datapath) unsteerVeth(ctx context.Context, e Endpoint, host link) (comp
 // containerEnd is the container's end of a veth, wherever it is.
 type containerEnd struct {
 	index  int
+	name   string
 	inside bool  // the container
 	rt     *rtnl // of the namespace that it is in
 	setRPS func(mask CPUSet) error
+	run    func(func() error) error // on a thread in that namespace
 }
 
 // atContainerEnd works on it. One that is nowhere is left out.
@@ -93,7 +95,10 @@ func (d *Datapath) atContainerEnd(ctx context.Context, e Endpoint, host link, wo
 	end, err := d.rt.linkByName(ctx, ContainerDevice(e.ID))
 	switch {
 	case err == nil:
-		return work(containerEnd{end.index, false, d.rt, func(mask CPUSet) error { return d.setHostRPS(ctx, end.name, mask) }})
+		return work(containerEnd{
+			end.index, end.name, false, d.rt, func(mask CPUSet) error { return d.setHostRPS(ctx, end.name, mask) },
+			func(f func() error) error { return d.inHost(ctx, f) },
+		})
 	case !errors.Is(err, errNoLink):
 		return err
 	case e.Sandbox == "" || sandboxGone(e.Sandbox):
@@ -112,10 +117,10 @@ func (d *Datapath) atContainerEnd(ctx context.Context, e Endpoint, host link, wo
 	if end, err = rt.linkByIndex(ctx, host.peer); err != nil {
 		return err
 	}
-	return work(containerEnd{end.index, true, rt, func(mask CPUSet) error {
+	return work(containerEnd{end.index, end.name, true, rt, func(mask CPUSet) error {
 		_, err := setRPSIn(ctx, ns, end.name, mask)
 		return err
-	}})
+	}, func(f func() error) error { return inNetns(ns, f) }})
 }
 
 // setHostRPS is setRPS for a device in the host's namespace.
