@@ -109,7 +109,7 @@ func (d *Datapath) RemoveEndpoint(ctx context.Context, id string) error {
 		return nil // somebody else's, or of an endpoint whose ID begins alike: this one has no device
 	}
 	if ok {
-		d.shortcutLocalGone(t.vni, t.mac, host.index)
+		d.shortcutLocalGone(id, t.vni, t.mac, host.index)
 	}
 	if host.master != 0 && ok {
 		if err := d.rt.dropNeighsOf(ctx, host.master, t.mac); err != nil {

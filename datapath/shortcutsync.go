@@ -173,8 +173,9 @@ func (d *Datapath) shortcutLocal(ctx context.Context, e Endpoint, device int) {
 }
 
 // shortcutLocalGone is for an endpoint of this host whose device is about to go.
-func (d *Datapath) shortcutLocalGone(vni VNI, mac MAC, device int) {
+func (d *Datapath) shortcutLocalGone(id string, vni VNI, mac MAC, device int) {
 	d.changeShortcut(vni, func(have *shortNetwork) error {
+		d.noteShortcut(problemOf(id), nil)
 		p := d.short.programs
 		var gone error
 		if int(have.endpoints[mac].Port) == device {
