@@ -32,19 +32,18 @@ static __always_inline __u32 mode_of(const struct network *network, __u64 now)
 /*
  * wanted is where the daemon would like to have a packet's bucket. Datagrams that stay on their core for the vxlan stage take the
  * way through its own queue, since that takes a hash: with hash 0, GRO at the vxlan device would have all flows in one list of
- * eight, and from the ninth on chain nothing. TCP is merged at the NIC. MODE_OFF is without, for devices may have no masks.
+ * eight, and from the ninth on chain nothing. TCP is merged at the NIC. MODE_OFF is without, for devices may have no masks; so is a
+ * daemon's silence, for the next one may bring maps that know of no queue.
  */
 static __always_inline __u32 wanted(struct control *c, const struct network *network, __u32 bucket, __u8 protocol, __u64 now,
 				    struct stage_counts *n)
 {
-	__u32 mode = mode_of(network, now), want = PLACEMENT_INLINE, here;
-	struct plan *plan;
+	__u32 mode = mode_of(network, now), want, here;
+	struct plan *plan = mode == MODE_OFF ? 0 : planned(c, bucket, now, n);
 
-	if (mode == MODE_OFF)
-		return want;
-	plan = planned(c, bucket, now, n);
-	if (plan)
-		want = plan->placement[(mode - 1) % (MODES - 1)];
+	if (!plan)
+		return PLACEMENT_INLINE;
+	want = plan->placement[(mode - 1) % (MODES - 1)];
 	here = slot_of(bpf_get_smp_processor_id());
 	if ((want & SLOT_MASK) == SLOT_INLINE && protocol == IPPROTO_UDP && here < SLOT_NONE)
 		want = (want & ~SLOT_MASK) | here;

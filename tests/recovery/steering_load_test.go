@@ -167,7 +167,7 @@ func (s siege) window(f *flood, what string, something func()) window {
 	}
 	before := s.steps()
 	w := f.during(something)
-	w.steps = s.steps().since(before)
+	w.steps = s.steps().since(before, w.sent)
 	s.t.Logf("%s: %v; %v", what, w, w.steps)
 	if w.reordered > 0 || w.duplicates > 0 {
 		s.t.Errorf("%s: %d packets reordered, %d duplicated", what, w.reordered, w.duplicates)
@@ -180,11 +180,12 @@ func (s siege) window(f *flood, what string, something func()) window {
 }
 
 // steps is what the programs on host b did to skbs: it shows that there was something to be disturbed.
-type steps struct{ hops, migrations, held, stale uint64 }
+type steps struct{ packets, hops, migrations, held, stale uint64 }
 
 func (s siege) steps() (n steps) {
 	s.t.Helper()
 	for _, c := range s.status(s.hostB).Steering.Kernel.Cores {
+		n.packets += c.NIC.Packets
 		for _, stage := range []datapath.StageCounts{c.NIC, c.VXLAN} {
 			n.hops += stage.Hops
 			n.migrations += stage.Migrations
@@ -195,12 +196,13 @@ func (s siege) steps() (n steps) {
 	return n
 }
 
-// since is what was done since. Where programs or maps were replaced by others counting began anew.
-func (n steps) since(before steps) steps {
-	if n.hops < before.hops || n.stale < before.stale {
+// since is what was done since, while so many packets were sent. Where programs or maps were replaced by others counting began anew,
+// and fewer were counted.
+func (n steps) since(before steps, sent uint64) steps {
+	if n.packets < before.packets+sent/2 {
 		return n
 	}
-	return steps{n.hops - before.hops, n.migrations - before.migrations, n.held - before.held, n.stale - before.stale}
+	return steps{n.packets - before.packets, n.hops - before.hops, n.migrations - before.migrations, n.held - before.held, n.stale - before.stale}
 }
 
 func (n steps) String() string {
