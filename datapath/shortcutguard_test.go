@@ -74,7 +74,9 @@ func TestShortcutMeetsPlainVXLAN(t *testing.T) {
 						t.Errorf("ping %s: %v: %s", p.Addr(), err, out)
 					}
 				}
-				if took, dropped := b.way("in") > 0, b.way("dropped_host") > 0; took != known || dropped == known {
+				// Before 6.3 a kernel refuses to unpack what is of another family than the underlay.
+				took := b.way("in") > 0 || kernelBefore(t, 6, 3) && b.way("kernel_refused") > 0
+				if dropped := b.way("dropped_host") > 0; took != known || dropped == known {
 					t.Errorf("%+v", b.ShortcutStatus(t.Context()))
 				}
 			})

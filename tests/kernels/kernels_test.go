@@ -22,9 +22,10 @@ var releases = []release{
 // the kernel's tables show that may be otherwise on another kernel. What more there is takes long, or needs no kernel.
 const pattern = "Shortcut|Steer|RPS|Sysfs|ThisMachine|Guard|Probe|Overlay|FullMTU|Forward|Legacy|Watch|Moves|Sync|Changed"
 
-// longest is one among them that is left out: it cuts each packet of the table at each byte, thousands of runs of a program whose
+// longest are those among them that are left out. The first cuts each packet of the table at each byte, thousands of runs of a program whose
 // answer does not depend on the kernel. TestSteerNIC runs the table, TestSteerWireShort what a test run does not take.
-const longest = "^TestSteerNICTruncated$"
+// The others move much and meet the same programs as the rest.
+const longest = "^(TestSteerNICTruncated|TestShortcutChurn|TestShortcutWithoutOffloads)$"
 
 // selected is the pattern, or that of someone who looks into one test.
 func selected() string { return cmp.Or(os.Getenv("FALCON_KERNEL_TESTS"), pattern) }
