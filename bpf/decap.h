@@ -14,69 +14,14 @@ struct inbound {
 	bool chained;      /* goes through GRO at the endpoint's device */
 	__be16 source;     /* the outer source port: bits of the inner flow (RFC 7348, section 5) */
 	bool fragment;     /* the first of a datagram's */
-	bool hidden;       /* behind more headers than are looked behind */
 	bool unusual;      /* outer headers that are left to the kernel */
 	bool congested;    /* RFC 3168: CE in the outer header */
 	bool summed;       /* the outer UDP header has a checksum */
 };
 
-#define ECN_MASK 3
-
 /* Of linux/bpf.h, since kernel 6.3; an earlier one refuses them. */
 #define DECAP_L3_IPV4 (1ULL << 7)
 #define DECAP_L3_IPV6 (1ULL << 8)
-
-#define EXTENSIONS_MOST 6 /* headers of IPv6 before UDP that are gone through */
-#define EXTENSIONS_ROOM (ETH_HLEN + sizeof(struct ipv6hdr) + 64) /* and how far */
-
-/*
- * walk_extensions goes behind headers that hide a UDP header from walk_outer, and the kernel does not mind. OTHER is what hides it even
- * from here: so many headers, or such long ones, are nobody's but someone's who hides something.
- */
-static __always_inline enum parsed walk_extensions(struct walk *w)
-{
-	struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
-	struct udphdr *udp;
-	__u8 next;
-
-	if (!REACHES(w, ip))
-		return PARSED_SHORT;
-	next = ip->nexthdr;
-	w->at += sizeof(*ip);
-	for (int i = 0; i < EXTENSIONS_MOST; i++) {
-		struct ipv6_opt_hdr *option = HERE(w, struct ipv6_opt_hdr);
-
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
-			break;
-		if (!REACHES(w, option))
-			return PARSED_SHORT;
-		if (next == IPPROTO_FRAGMENT) {
-			struct fraghdr *f = HERE(w, struct fraghdr);
-
-			if (!REACHES(w, f))
-				return PARSED_SHORT;
-			if (f->offset & bpf_htons(IP6_OFFSET))
-				return PARSED_FOREIGN;
-			w->at += sizeof(*f);
-		} else {
-			w->at += (option->hdrlen + 1) * 8;
-		}
-		next = option->nexthdr;
-		if (w->at > EXTENSIONS_ROOM)
-			return PARSED_OTHER;
-	}
-	if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT)
-		return PARSED_OTHER;
-	udp = HERE(w, struct udphdr);
-	if (next != IPPROTO_UDP)
-		return PARSED_FOREIGN;
-	if (!REACHES(w, udp))
-		return PARSED_SHORT;
-	if (udp->dest != bpf_htons(vxlan_port))
-		return PARSED_FOREIGN;
-	w->at += sizeof(*udp);
-	return PARSED_FLOW;
-}
 
 /* read_outer finds the network and who sent it. */
 static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbound *in)
@@ -85,19 +30,10 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	struct ipv6hdr *ip6 = HERE(&w, struct ipv6hdr);
 	struct iphdr *ip4 = HERE(&w, struct iphdr);
 	enum parsed result = walk_outer(&w, skb->protocol);
-	struct vxlanhdr *vxlan;
+	struct vxlanhdr *vxlan = HERE(&w, struct vxlanhdr);
+	struct walk back = w;
 	struct udphdr *udp;
-	struct walk back;
 
-	if (result == PARSED_FOREIGN && skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		w.at = ETH_HLEN;
-		result = walk_extensions(&w);
-		in->hidden = result == PARSED_OTHER;
-		if (in->hidden)
-			return PARSED_SHORT;
-	}
-	vxlan = HERE(&w, struct vxlanhdr);
-	back = w;
 	back.at -= sizeof(*udp);
 	udp = HERE(&back, struct udphdr);
 	if (result != PARSED_FLOW && result != PARSED_OTHER)
@@ -131,10 +67,9 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 {
 	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = in->at};
 	struct ethhdr *eth = HERE(&w, struct ethhdr);
-	__u32 fits = skb->len - in->at - ETH_HLEN;
+	struct inner ip = {};
 	struct endpoint *e;
 	enum way way;
-	__u8 protocol;
 
 	if (!REACHES(&w, eth))
 		return WAY_MALFORMED;
@@ -146,36 +81,14 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 	e = bpf_map_lookup_elem(&endpoints, &in->endpoint);
 	if (!e || !e->port)
 		return WAY_UNKNOWN;
-	if (in->eth.h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = HERE(&w, struct iphdr);
-
-		if (!REACHES(&w, ip))
-			return WAY_MALFORMED;
-		way = plain_ip4(ip, fits);
-		if (way == WAY_IN && ip->daddr != e->ip4)
-			return WAY_UNKNOWN;
-		if (in->congested && !(ip->tos & ECN_MASK))
-			return WAY_HEADER; /* RFC 6040, section 4.2: the kernel drops it */
-		protocol = ip->protocol;
-	} else if (in->eth.h_proto == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr *ip = HERE(&w, struct ipv6hdr);
-
-		if (!REACHES(&w, ip))
-			return WAY_MALFORMED;
-		way = plain_ip6(ip, fits);
-		if (way == WAY_IN && !same_address(&e->ip6, &ip->daddr))
-			return WAY_UNKNOWN;
-		if (in->congested && !(ip->flow_lbl[0] >> 4 & ECN_MASK))
-			return WAY_HEADER;
-		protocol = ip->nexthdr;
-	} else {
-		return WAY_KIND;
-	}
+	way = read_ip(&w, in->eth.h_proto, e, skb->len - w.at, &ip);
+	if (way == WAY_IN && in->congested && !(ip.ecn & ECN_MASK))
+		return WAY_HEADER; /* RFC 6040, section 4.2: the kernel drops it */
 	/* A socket that has not asked for it would be given a merged datagram, of which it cannot tell that it came out of a tunnel. */
-	if (skb->gso_size && protocol != IPPROTO_TCP)
+	if (way == WAY_IN && skb->gso_size && ip.protocol != IPPROTO_TCP)
 		return WAY_KIND;
 	in->port = e->port;
-	in->chained = e->chains && protocol == IPPROTO_UDP;
+	in->chained = e->chains && ip.protocol == IPPROTO_UDP;
 	return way;
 }
 

@@ -16,7 +16,7 @@ struct outer {
 #define SOURCE_PORT_LEAST 32768U
 #define SOURCE_PORTS      28232U
 
-/* fold sums the 16-bit words of a header without options (RFC 1071). */
+/* header_sum sums the 16-bit words of a header without options (RFC 1071). */
 static __always_inline __u16 header_sum(const struct iphdr *ip)
 {
 	const __u16 *half = (const __u16 *)ip;

@@ -58,10 +58,10 @@ int falcon_in(struct __sk_buff *skb)
 	}
 	if (outer == PARSED_FOREIGN)
 		return TC_ACT_UNSPEC;
-	if (outer == PARSED_SHORT) {
+	if (outer != PARSED_FLOW) {
 		t = bpf_map_lookup_elem(&traffics, &unknown);
 		/* What hides its network could be of any, so it ends here. No sender's fragments are so short, or headers so many. */
-		return t ? verdict(skb, t, in.fragment || in.hidden ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
+		return t ? verdict(skb, t, in.fragment || outer == PARSED_HIDDEN ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
 	}
 	t = bpf_map_lookup_elem(&traffics, &in.host.vni);
 	if (!t)
@@ -93,17 +93,17 @@ struct outbound {
 };
 
 /* wire_length is how long the packets are that a merged one is taken apart into; 0: of a kind that is left to the kernel. */
-static __always_inline __u32 wire_length(struct __sk_buff *skb, struct walk *w, __u32 header, __u8 protocol)
+static __always_inline __u32 wire_length(struct __sk_buff *skb, struct walk *w, const struct inner *ip)
 {
 	struct tcphdr *tcp = HERE(w, struct tcphdr);
 
 	if (!skb->gso_size)
 		return skb->len - ETH_HLEN;
-	if (protocol == IPPROTO_UDP)
-		return header + sizeof(struct udphdr) + skb->gso_size;
-	if (protocol != IPPROTO_TCP || !REACHES(w, tcp))
+	if (ip->protocol == IPPROTO_UDP)
+		return ip->header + sizeof(struct udphdr) + skb->gso_size;
+	if (ip->protocol != IPPROTO_TCP || !REACHES(w, tcp))
 		return 0;
-	return header + tcp->doff * 4 + skb->gso_size;
+	return ip->header + tcp->doff * 4 + skb->gso_size;
 }
 
 /* judge tells what is to become of a frame. Called twice, so not inlined. */
@@ -114,8 +114,7 @@ static __noinline enum way judge(struct __sk_buff *skb, struct port *port, struc
 	struct ethhdr *eth = HERE(&w, struct ethhdr);
 	struct endpoint *to;
 	enum way way = may_send_frame(&w, port);
-	__u32 header;
-	__u8 protocol;
+	struct inner ip = {};
 
 	if (way != WAY_IN)
 		return way;
@@ -128,33 +127,12 @@ static __noinline enum way judge(struct __sk_buff *skb, struct port *port, struc
 	if (!to)
 		return WAY_UNKNOWN;
 	w.at = ETH_HLEN;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = HERE(&w, struct iphdr);
-
-		if (!REACHES(&w, ip))
-			return WAY_MALFORMED;
-		way = plain_ip4(ip, skb->len - ETH_HLEN);
-		if (way == WAY_IN && ip->daddr != to->ip4)
-			way = WAY_UNKNOWN;
-		protocol = ip->protocol;
-		out->ecn = ip->tos;
-		header = sizeof(*ip);
-	} else {
-		struct ipv6hdr *ip = HERE(&w, struct ipv6hdr);
-
-		if (!REACHES(&w, ip))
-			return WAY_MALFORMED;
-		way = plain_ip6(ip, skb->len - ETH_HLEN);
-		if (way == WAY_IN && !same_address(&to->ip6, &ip->daddr))
-			way = WAY_UNKNOWN;
-		protocol = ip->nexthdr;
-		out->ecn = ip->flow_lbl[0] >> 4;
-		header = sizeof(*ip);
-	}
+	way = read_ip(&w, eth->h_proto, to, skb->len - ETH_HLEN, &ip);
 	if (way != WAY_IN)
 		return way;
-	w.at += header;
-	out->length = wire_length(skb, &w, header, protocol);
+	w.at += ip.header;
+	out->ecn = ip.ecn;
+	out->length = wire_length(skb, &w, &ip);
 	out->to = *to;
 	if (!out->length)
 		return WAY_KIND;

@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "shortcut_types.h"
+#include "skb.h"
 #include "vxlan.h"
 
 #define NO_NETWORK 0xffffffffU /* in the place of a VNI: packets of which it cannot be told */
@@ -58,7 +59,7 @@ static __always_inline void count(struct __sk_buff *skb, __u32 length, struct tr
 {
 	struct way_count *n = &t->ways[way < WAYS ? way : WAY_MALFORMED];
 
-	n->packets += skb->gso_segs ? skb->gso_segs : 1;
+	n->packets += packets_of(skb);
 	n->bytes += length;
 }
 
@@ -100,4 +101,39 @@ static __always_inline enum way plain_ip6(const struct ipv6hdr *ip, __u32 fits)
 	if (ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
 		return WAY_MALFORMED;
 	return ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? WAY_IN : WAY_KIND;
+}
+
+#define ECN_MASK 3
+
+/* What is to be known of an IP packet that may take the shortcut. */
+struct inner {
+	__u8 protocol;
+	__u8 ecn; /* in the lowest two bits */
+	__u8 header; /* bytes of it */
+};
+
+/* read_ip tells whether an IP packet, of so many bytes at most, could take the shortcut to an endpoint. */
+static __always_inline enum way read_ip(struct walk *w, __be16 proto, const struct endpoint *to, __u32 fits, struct inner *inner)
+{
+	struct ipv6hdr *ip6 = HERE(w, struct ipv6hdr);
+	struct iphdr *ip4 = HERE(w, struct iphdr);
+	enum way way;
+	bool theirs;
+
+	if (proto == bpf_htons(ETH_P_IP)) {
+		if (!REACHES(w, ip4))
+			return WAY_MALFORMED;
+		way = plain_ip4(ip4, fits);
+		theirs = ip4->daddr == to->ip4;
+		*inner = (struct inner){ip4->protocol, ip4->tos, sizeof(*ip4)};
+	} else if (proto == bpf_htons(ETH_P_IPV6)) {
+		if (!REACHES(w, ip6))
+			return WAY_MALFORMED;
+		way = plain_ip6(ip6, fits);
+		theirs = same_address(&to->ip6, &ip6->daddr);
+		*inner = (struct inner){ip6->nexthdr, ip6->flow_lbl[0] >> 4, sizeof(*ip6)};
+	} else {
+		return WAY_KIND;
+	}
+	return way == WAY_IN && !theirs ? WAY_UNKNOWN : way;
 }

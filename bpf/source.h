@@ -4,13 +4,12 @@
 
 #include "shortcut.h"
 
-#define ND_NEIGHBOUR_SOLICITATION 135 /* RFC 4861, section 4 */
-#define ND_ROUTER_ADVERTISEMENT   134
+#define ND_NEIGHBOUR_SOLICITATION  135 /* RFC 4861, section 4 */
+#define ND_ROUTER_ADVERTISEMENT    134
 #define ND_NEIGHBOUR_ADVERTISEMENT 136
-#define ND_REDIRECT               137
-#define ND_SOURCE_LINK            1 /* options, section 4.6.1 */
-#define ND_TARGET_LINK            2
-#define EXTENSIONS                4 /* headers that are gone through at most; what has more is dropped */
+#define ND_REDIRECT                137
+#define ND_SOURCE_LINK             1 /* options, section 4.6.1 */
+#define ND_TARGET_LINK             2
 
 struct arp {
 	__be16 hardware, protocol;
@@ -116,8 +115,8 @@ static __always_inline enum way may_claim(struct walk *w, const struct port *p)
 static __always_inline enum way may_send_ip6(struct walk *w, const struct port *p)
 {
 	struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
+	bool unspecified, fragment = false;
 	struct address source;
-	bool unspecified;
 	__u8 next;
 
 	if (!REACHES(w, ip))
@@ -128,33 +127,20 @@ static __always_inline enum way may_send_ip6(struct walk *w, const struct port *
 		return WAY_ADDRESS;
 	next = ip->nexthdr;
 	w->at += sizeof(*ip);
-	for (int i = 0; i < EXTENSIONS; i++) {
-		struct ipv6_opt_hdr *option = HERE(w, struct ipv6_opt_hdr);
-
-		if (next == IPPROTO_ICMPV6)
-			return may_claim(w, p);
-		if (next == IPPROTO_FRAGMENT) {
-			struct fraghdr *f = HERE(w, struct fraghdr);
-
-			if (!REACHES(w, f))
-				return WAY_MALFORMED;
-			/* Nobody may send neighbour discovery in fragments (RFC 6980), so no kernel takes it. */
-			if (f->offset & bpf_htons(IP6_OFFSET | IP6_MORE))
-				return WAY_KIND;
-			next = f->nexthdr;
-			w->at += sizeof(*f);
-			continue;
-		}
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS)
-			return unspecified ? WAY_ADDRESS : WAY_IN;
-		if (!REACHES(w, option))
-			return WAY_MALFORMED;
-		next = option->nexthdr;
-		w->at += (option->hdrlen + 1) * 8;
-		if (w->at > 0xff - sizeof(struct neighbour) - sizeof(struct link_option))
-			return WAY_ADDRESS; /* beyond where we look: who knows what it claims */
+	switch (walk_extensions(w, &next, &fragment)) {
+	case PARSED_SHORT:
+		return WAY_MALFORMED;
+	case PARSED_HIDDEN:
+		return WAY_ADDRESS; /* who knows what it claims */
+	case PARSED_FOREIGN:
+		return WAY_KIND;
+	default:
+		break;
 	}
-	return WAY_ADDRESS;
+	/* Nobody may send neighbour discovery in fragments (RFC 6980), so no kernel takes it. */
+	if (next == IPPROTO_ICMPV6)
+		return fragment ? WAY_KIND : may_claim(w, p);
+	return unspecified ? WAY_ADDRESS : WAY_IN;
 }
 
 /* may_send_frame judges a frame of a container's: dropped, the kernel's (WAY_KIND), or one that might take the shortcut (WAY_IN). */

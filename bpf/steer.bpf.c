@@ -55,7 +55,7 @@ int falcon_nic(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	p.seed = control->seed;
 	result = parse_packet(skb, &p);
-	if (result == PARSED_FOREIGN || result == PARSED_SHORT)
+	if (result != PARSED_FLOW && result != PARSED_OTHER)
 		return TC_ACT_UNSPEC;
 	network = bpf_map_lookup_elem(&networks, &p.vni);
 	here = counts_here();

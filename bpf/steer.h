@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "maps.h"
+#include "skb.h"
 
 /*
  * The tag, in skb->tc_index, names a packet's bucket to the programs further on. A packet's number is in skb->priority as far as
@@ -40,12 +41,6 @@ static __always_inline struct core_counts *counts_of(__u32 cpu)
 static __always_inline struct core_counts *counts_here(void)
 {
 	return counts_of(bpf_get_smp_processor_id());
-}
-
-/* A packet that GRO has not merged has no segments. */
-static __always_inline __u32 packets_of(struct __sk_buff *skb)
-{
-	return skb->gso_segs ? skb->gso_segs : 1;
 }
 
 static __always_inline void account(struct stage_counts *n, struct __sk_buff *skb)

@@ -19,6 +19,7 @@ volatile const __u16 vxlan_port = 0; /* UDP, of the VXLAN devices; set when the 
 enum parsed {
 	PARSED_FOREIGN, /* no VXLAN packet on our port */
 	PARSED_SHORT,   /* headers go on where a program cannot look: not in the linear part, or not at all */
+	PARSED_HIDDEN,  /* behind more headers than are gone through: nobody's, but someone's who hides something */
 	PARSED_OTHER,   /* VXLAN, of no flow that could be steered */
 	PARSED_FLOW,
 };
@@ -56,6 +57,38 @@ struct walk {
 #define HERE(walk, type) ((type *)((walk)->data + ((walk)->at & 0xff)))
 #define REACHES(walk, pointer) ((void *)((pointer) + 1) <= (walk)->end)
 
+#define EXTENSIONS      6                                           /* of IPv6, that are gone through */
+#define EXTENSIONS_ROOM (ETH_HLEN + sizeof(struct ipv6hdr) + 64) /* and how far */
+
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT;
+}
+
+/*
+ * walk_extensions goes behind the extension headers of IPv6, if there are any, and tells what comes next. FOREIGN is a fragment that
+ * has no more than data.
+ */
+static __always_inline enum parsed walk_extensions(struct walk *w, __u8 *next, bool *fragment)
+{
+	for (int i = 0; i < EXTENSIONS && is_extension(*next); i++) {
+		struct ipv6_opt_hdr *option = HERE(w, struct ipv6_opt_hdr);
+		struct fraghdr *f = HERE(w, struct fraghdr);
+		bool whole = *next != IPPROTO_FRAGMENT;
+
+		if (!REACHES(w, f)) /* none is shorter */
+			return PARSED_SHORT;
+		if (!whole && f->offset & bpf_htons(IP6_OFFSET))
+			return PARSED_FOREIGN;
+		*fragment |= !whole && f->offset & bpf_htons(IP6_MORE);
+		*next = option->nexthdr;
+		w->at += whole ? (option->hdrlen + 1) * 8 : sizeof(*f);
+		if (w->at > EXTENSIONS_ROOM)
+			return PARSED_HIDDEN;
+	}
+	return is_extension(*next) ? PARSED_HIDDEN : PARSED_FLOW;
+}
+
 /*
  * walk_outer goes behind the outer UDP header. Of a datagram in fragments it takes the first for OTHER: what the kernel
  * puts together has that one's hash.
@@ -63,6 +96,7 @@ struct walk {
 static __always_inline enum parsed walk_outer(struct walk *w, __be16 proto)
 {
 	bool fragment = false;
+	enum parsed result;
 	struct udphdr *udp;
 
 	w->at = ETH_HLEN;
@@ -83,17 +117,9 @@ static __always_inline enum parsed walk_outer(struct walk *w, __be16 proto)
 			return PARSED_SHORT;
 		next = ip->nexthdr;
 		w->at += sizeof(*ip);
-		if (next == IPPROTO_FRAGMENT) {
-			struct fraghdr *f = HERE(w, struct fraghdr);
-
-			if (!REACHES(w, f))
-				return PARSED_SHORT;
-			if (f->offset & bpf_htons(IP6_OFFSET))
-				return PARSED_FOREIGN;
-			fragment = f->offset & bpf_htons(IP6_MORE);
-			next = f->nexthdr;
-			w->at += sizeof(*f);
-		}
+		result = walk_extensions(w, &next, &fragment);
+		if (result != PARSED_FLOW)
+			return result;
 		if (next != IPPROTO_UDP)
 			return PARSED_FOREIGN;
 	} else {

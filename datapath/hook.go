@@ -42,7 +42,7 @@ func (h hook) attachType() ebpf.AttachType {
 	return ebpf.AttachTCXIngress
 }
 
-// attachTCX puts a program first at a hook, or in the place of another version of it, in one step. It has no link, and so lives
+// attachTCX puts a program first at a hook, or after the one of ours that comes before, or in the place of another version of it, in one step. It has no link, and so lives
 // as long as its device, whoever dies. The calling thread must be in the device's namespace.
 //
 // The kernel waits for an RCU grace period, some 10 ms, with the RTNL lock held (tcx_entry_sync): good for the NIC and for a
@@ -54,16 +54,6 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 	}
 	defer old.Close()
 	var anchor ebpflink.Anchor = ebpflink.Head()
-	if name == nameNIC {
-		before, _, err := h.findTCX(nameIn)
-		if err != nil {
-			return kept, err
-		}
-		if before != nil {
-			defer before.Close()
-			anchor = ebpflink.AfterProgram(before)
-		}
-	}
 	if old != nil {
 		info, err := p.Info()
 		if err != nil {
@@ -73,6 +63,15 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 			return kept, nil
 		}
 		anchor = ebpflink.ReplaceProgram(old)
+	} else if name == nameNIC { // packets that take the shortcut are not steered
+		before, _, err := h.findTCX(nameIn)
+		if err != nil {
+			return kept, err
+		}
+		if before != nil {
+			defer before.Close()
+			anchor = ebpflink.AfterProgram(before)
+		}
 	}
 	err = ebpflink.RawAttachProgram(ebpflink.RawAttachProgramOptions{Target: h.device, Program: p, Attach: h.attachType(), Anchor: anchor})
 	if err != nil {

@@ -61,14 +61,25 @@ const chainFeature = "rx-gro-list"
 // a hop cheap. A kernel that cannot do it is no error. The device keeps it as long as there is one: to take it away would have the
 // next packet overtake the chain that GRO holds at that moment.
 func (d *Datapath) mergeDatagrams(ctx context.Context, device string) error {
-	err := d.withFeatures(ctx, device, func(e *ethtool.Ethtool, has map[string]bool) error {
-		if on, known := has[chainFeature]; !known || on {
-			return nil
-		}
-		return e.Change(device, map[string]bool{chainFeature: true})
-	})
+	err := d.inHost(ctx, func() error { return setFeatures(device, map[string]bool{chainFeature: true}) })
 	if err != nil {
 		return fmt.Errorf("set %s of %s: %w", chainFeature, device, err)
 	}
 	return nil
+}
+
+// setFeatures turns features of a device on or off, in the calling thread's namespace. Those that the kernel does not know are left out.
+func setFeatures(device string, want map[string]bool) error {
+	return featuresHere(device, func(e *ethtool.Ethtool, has map[string]bool) error {
+		change := map[string]bool{}
+		for name, on := range want {
+			if have, known := has[name]; known && have != on {
+				change[name] = on
+			}
+		}
+		if len(change) == 0 {
+			return nil
+		}
+		return e.Change(device, change)
+	})
 }

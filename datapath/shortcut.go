@@ -29,7 +29,7 @@ type shortcut struct {
 	programs *shortcutting
 	nic      int // index of the device that has falcon_in, and is known to be the only one; 0: not known
 	networks map[VNI]*shortNetwork
-	problems map[string]string
+	problems problems
 }
 
 // shortNetwork is what the maps have of a network.
@@ -40,13 +40,14 @@ type shortNetwork struct {
 	hosts     map[netip.Addr]struct{}
 	endpoints map[MAC]shortcutEndpoint
 	ports     map[int]shortcutPort // by index of the device
+	attached  map[int]struct{}     // those that have this run's falcon_out, unless somebody took it away
 	allowed   map[netip.Prefix]struct{}
 }
 
 func newShortNetwork() *shortNetwork {
 	return &shortNetwork{
 		hosts: map[netip.Addr]struct{}{}, endpoints: map[MAC]shortcutEndpoint{}, ports: map[int]shortcutPort{},
-		allowed: map[netip.Prefix]struct{}{},
+		allowed: map[netip.Prefix]struct{}{}, attached: map[int]struct{}{},
 	}
 }
 
@@ -54,7 +55,7 @@ func newShortcut(c ShortcutConfig) *shortcut {
 	if c.Pins == "" {
 		c.Pins = DefaultShortcutPins
 	}
-	return &shortcut{config: c, networks: map[VNI]*shortNetwork{}, problems: map[string]string{}}
+	return &shortcut{config: c, networks: map[VNI]*shortNetwork{}, problems: problems{}}
 }
 
 // Names of programs, as the kernel shows them.
@@ -187,15 +188,7 @@ func (d *Datapath) onlyIn(ctx context.Context, device int) error {
 // outHook is where what a container sends comes by.
 func outHook(device int) hook { return hook{device: device} }
 
-// noteShortcut keeps what is wrong with a part of it, or that it is right again.
+// noteShortcut keeps what is wrong with a part of the shortcut, or that it is right again.
 func (d *Datapath) noteShortcut(what string, err error) {
-	s := d.short
-	if err == nil {
-		delete(s.problems, what)
-		return
-	}
-	if s.problems[what] != err.Error() {
-		d.log.WithError(err).Warnf("packets go the kernel's way: %s", what)
-	}
-	s.problems[what] = err.Error()
+	d.short.problems.note(d.log, "packets go the kernel's way", what, err)
 }

@@ -233,6 +233,7 @@ func TestShortcutLife(t *testing.T) {
 	if !took() {
 		t.Error("without a daemon: the kernel's way")
 	}
+	o.a.sh("tc filter del dev %s ingress", hostDevice(o.ca.ID)) // somebody's mistake
 	o.a.open("hA", o.b.log)
 	n := o.a.network(labVNI)
 	n.Name = "net42"
@@ -240,9 +241,13 @@ func TestShortcutLife(t *testing.T) {
 	if got := len(o.a.Datapath.short.networks[labVNI].endpoints); got != 2 {
 		t.Errorf("%d endpoints are known after a restart", got)
 	}
-	o.a.sync(n, fa)
-	if !took() {
-		t.Error("after a restart: the kernel's way")
+	for _, when := range []string{"after a restart", "after it was taken away again"} {
+		o.a.sync(n, fa)
+		before := o.a.way("out")
+		if !took() || o.a.way("out") == before {
+			t.Errorf("%s: the kernel's way", when)
+		}
+		o.a.sh("tc filter del dev %s ingress", hostDevice(o.ca.ID))
 	}
 	n.Shortcut = false
 	o.a.ensureNetwork(n)

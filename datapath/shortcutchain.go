@@ -3,7 +3,6 @@ package datapath
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/safchain/ethtool"
 )
@@ -11,21 +10,21 @@ import (
 // groFeature makes a veth receive in polls of its own, with GRO.
 const groFeature = "rx-gro"
 
+// segmentation is what a device must leave to us (NETIF_F_ALL_TSO) for its other end to use GRO.
+var segmentation = []string{"tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp-accecn-segmentation"}
+
 // chainDatagrams has GRO at a container's end of its veth chain datagrams, and tells whether it does: then they are to be sent by the
 // host's end. That has to leave segmentation to us, or the kernel passes by GRO (veth_skb_is_eligible_for_gro); so TCP, which comes
-// merged, is not to be sent there. What cannot be had is no error: datagrams go in one by one.
+// merged, is not to be sent there. A kernel that cannot do it (before 5.6) is no error: datagrams go in one by one.
 func (d *Datapath) chainDatagrams(ctx context.Context, e Endpoint, host link) (chains bool, err error) {
 	err = d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
 		return at.run(func() error {
-			return featuresHere(at.name, func(t *ethtool.Ethtool, has map[string]bool) error {
-				if _, known := has[chainFeature]; !known {
-					return nil
-				}
-				chains = true
-				if has[chainFeature] && has[groFeature] {
-					return nil
-				}
-				return t.Change(at.name, map[string]bool{groFeature: true, chainFeature: true})
+			if err := setFeatures(at.name, map[string]bool{groFeature: true, chainFeature: true}); err != nil {
+				return err
+			}
+			return featuresHere(at.name, func(_ *ethtool.Ethtool, has map[string]bool) error {
+				chains = has[groFeature] && has[chainFeature]
+				return nil
 			})
 		})
 	})
@@ -40,16 +39,9 @@ func (d *Datapath) chainDatagrams(ctx context.Context, e Endpoint, host link) (c
 
 // setSegmentation says whether a device is given TCP segments that are still one packet.
 func (d *Datapath) setSegmentation(ctx context.Context, device string, on bool) error {
-	return d.withFeatures(ctx, device, func(t *ethtool.Ethtool, has map[string]bool) error {
-		change := map[string]bool{}
-		for name, is := range has {
-			if strings.HasPrefix(name, "tx-tcp") && strings.HasSuffix(name, "-segmentation") && is != on {
-				change[name] = on
-			}
-		}
-		if len(change) == 0 {
-			return nil
-		}
-		return t.Change(device, change)
-	})
+	want := map[string]bool{}
+	for _, name := range segmentation {
+		want[name] = on
+	}
+	return d.inHost(ctx, func() error { return setFeatures(device, want) })
 }

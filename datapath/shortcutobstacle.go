@@ -8,23 +8,26 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cilium/ebpf"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// shortcutObstacle says what people have put on the kernel's way that packets of a network must not miss: filters, mirrors and
-// programs at its devices, and rules for bridged frames. nil: nothing.
-func (d *Datapath) shortcutObstacle(ctx context.Context, n Network, ports map[string]int) error {
-	if err := d.bridgeRules(); err != nil {
-		return err
-	}
+// surroundings is what there is at a network's devices that the shortcut has to do with.
+type surroundings struct {
+	// obstacle is what people have put on the kernel's way that packets must not miss: filters, mirrors and programs at the
+	// network's devices, and rules for bridged frames. nil: nothing, or nothing is known yet.
+	obstacle error
+	bare     []int // ports that lack falcon_out
+}
+
+// lookAround looks at a network's devices. It changes nothing, and with many endpoints takes a while.
+func (d *Datapath) lookAround(ctx context.Context, n Network, ports map[string]int) (s surroundings, err error) {
 	devices := map[string]int{}
 	for _, name := range []string{bridgeName(n.VNI), vxlanName(n.VNI)} {
 		l, err := d.rt.linkByName(ctx, name)
 		if err != nil {
-			return err
+			return s, err
 		}
 		devices[name] = l.index
 	}
@@ -33,28 +36,40 @@ func (d *Datapath) shortcutObstacle(ctx context.Context, n Network, ports map[st
 	}
 	qdiscs, err := d.qdiscs(ctx)
 	if err != nil {
-		return err
+		return s, err
+	}
+	programs, err := d.programsAt(ctx, slices.Collect(maps.Values(devices)), qdiscs)
+	if err != nil {
+		return s, err
+	}
+	if s.obstacle, err = d.bridgeRules(); err != nil {
+		return s, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(devices)) {
-		if err := d.foreignAt(ctx, name, devices[name], qdiscs[devices[name]]); err != nil {
-			return err
+		if s.obstacle == nil {
+			s.obstacle = strange(name, qdiscs[devices[name]], programs[devices[name]])
 		}
 	}
-	return nil
+	for _, port := range ports {
+		if !slices.Contains(programs[port], nameOut) {
+			s.bare = append(s.bare, port)
+		}
+	}
+	return s, nil
 }
 
 // bridgeRules looks for chains that bridged frames go through. Falcon's own rules accept what comes through netfilter's IP hooks.
-func (d *Datapath) bridgeRules() error {
+func (d *Datapath) bridgeRules() (obstacle, err error) {
 	chains, err := d.nft().ListChainsOfTableFamily(nftables.TableFamilyBridge)
 	if err != nil {
-		return fmt.Errorf("look for rules of the bridge family: %w", err)
+		return nil, fmt.Errorf("look for rules of the bridge family: %w", err)
 	}
 	for _, c := range chains {
 		if c.Hooknum != nil {
-			return fmt.Errorf("nftables has rules for bridged frames, which the shortcut would pass by: table bridge %s, chain %s", c.Table.Name, c.Name)
+			return fmt.Errorf("nftables has rules for bridged frames, which the shortcut would pass by: table bridge %s, chain %s", c.Table.Name, c.Name), nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // qdiscs gives the kinds of queueing disciplines by device, but for those that every device has.
@@ -70,39 +85,48 @@ func (d *Datapath) qdiscs(ctx context.Context) (map[int][]string, error) {
 	return kinds, nil
 }
 
-// foreignAt says what is at a device of ours that is not ours.
-func (d *Datapath) foreignAt(ctx context.Context, name string, device int, qdiscs []string) error {
-	filtered := false
+// programsAt names the programs and filters at devices, both ways, by device.
+func (d *Datapath) programsAt(ctx context.Context, devices []int, qdiscs map[int][]string) (names map[int][]string, err error) {
+	names = map[int][]string{}
+	err = d.inHost(ctx, func() error {
+		tcx := haveTCX()
+		for _, device := range devices {
+			for _, h := range []hook{{device, false}, {device, true}} {
+				if tcx {
+					more, err := h.listTCX()
+					if err != nil && !errors.Is(err, unix.ENODEV) {
+						return err
+					}
+					names[device] = append(names[device], more...)
+				}
+				if !slices.ContainsFunc(qdiscs[device], hasFilters) {
+					continue
+				}
+				more, err := d.rt.listTC(ctx, h)
+				if err != nil && !errors.Is(err, unix.ENODEV) {
+					return err
+				}
+				names[device] = append(names[device], more...)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
+// hasFilters tells whether a kind of queueing discipline is there for filters alone.
+func hasFilters(kind string) bool { return kind == "clsact" || kind == "ingress" }
+
+// strange says what is at a device of ours that is not ours.
+func strange(device string, qdiscs, programs []string) error {
 	for _, kind := range qdiscs {
-		switch kind {
-		case "noqueue", "mq":
-		case "clsact", "ingress":
-			filtered = true
-		default:
-			return fmt.Errorf("device %s has a queueing discipline, which the shortcut would pass by: %s", name, kind)
+		if kind != "noqueue" && !hasFilters(kind) {
+			return fmt.Errorf("device %s has a queueing discipline, which the shortcut would pass by: %s", device, kind)
 		}
 	}
-	for _, h := range []hook{{device, false}, {device, true}} {
-		var names []string
-		var err error
-		if filtered {
-			names, err = d.rt.listTC(ctx, h)
-		}
-		if err == nil && haveTCX() {
-			var more []string
-			err = d.inHost(ctx, func() (err error) { more, err = h.listTCX(); return err })
-			names = append(names, more...)
-		}
-		if errors.Is(err, unix.ENODEV) || errors.Is(err, ebpf.ErrNotSupported) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, program := range names {
-			if !strings.HasPrefix(program, ownPrograms) {
-				return fmt.Errorf("device %s has a filter, which the shortcut would pass by: %s", name, program)
-			}
+	for _, program := range programs {
+		if !strings.HasPrefix(program, ownPrograms) {
+			return fmt.Errorf("device %s has a filter, which the shortcut would pass by: %s", device, program)
 		}
 	}
 	return nil

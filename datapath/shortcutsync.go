@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -12,22 +13,26 @@ import (
 
 // syncShortcut makes what the programs know of a network equal to f. ports are the endpoints' devices.
 func (d *Datapath) syncShortcut(ctx context.Context, n Network, f Forwarding, ports map[string]int) {
+	if !n.Shortcut {
+		return
+	}
 	s := d.short
+	around, failure := d.lookAround(ctx, n, ports) // not under the lock, for which whoever adds an endpoint would wait
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have, known := s.networks[n.VNI]
-	if !known || !n.Shortcut {
+	if !known {
 		return
 	}
-	d.noteShortcut("network "+n.Name, d.updateShortcut(ctx, n, have, f, ports))
+	if failure != nil {
+		around.obstacle = failure
+	}
+	d.noteShortcut("network "+n.Name, d.updateShortcut(ctx, n, have, f, ports, around))
 }
 
-func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNetwork, f Forwarding, ports map[string]int) error {
+func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNetwork, f Forwarding, ports map[string]int, around surroundings) error {
 	s := d.short
-	have.network = n
-	if have.obstacle = d.shortcutObstacle(ctx, n, ports); have.obstacle != nil {
-		d.log.WithError(have.obstacle).Debug("network is not on the shortcut")
-	}
+	have.network, have.obstacle = n, around.obstacle
 	want := newShortNetwork()
 	for _, host := range f.Flood {
 		want.hosts[host.Unmap()] = struct{}{}
@@ -44,9 +49,12 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
 	}
 	errs := []error{s.programs.update(n.VNI, have, want), d.onlyIn(ctx, n.Device)}
+	for _, device := range around.bare {
+		delete(have.attached, device)
+	}
+	maps.DeleteFunc(have.attached, func(device int, _ struct{}) bool { _, is := want.ports[device]; return !is })
 	for device := range want.ports {
-		_, err := d.rt.attachTC(ctx, outHook(device), s.programs.objects.FalconOut, nameOut)
-		errs = append(errs, err)
+		errs = append(errs, d.attachOut(ctx, have, device))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -60,6 +68,18 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 	}
 	have.live = true
 	return have.obstacle
+}
+
+// attachOut attaches the program for what a container sends, unless it is known to be there.
+func (d *Datapath) attachOut(ctx context.Context, n *shortNetwork, device int) error {
+	if _, done := n.attached[device]; done {
+		return nil
+	}
+	_, err := d.rt.attachTC(ctx, outHook(device), d.short.programs.objects.FalconOut, nameOut)
+	if err == nil {
+		n.attached[device] = struct{}{}
+	}
+	return err
 }
 
 // wantEndpoints gives the endpoints that can be reached by the shortcut. Where two claim one MAC, this host's wins.
@@ -165,7 +185,7 @@ func (d *Datapath) shortcutLocal(ctx context.Context, e Endpoint, device int) {
 		if err := putEntry(p.objects.Ports, have.ports, device, portOf(e), uint32(device)); err != nil {
 			return err
 		}
-		if _, err := d.rt.attachTC(ctx, outHook(device), p.objects.FalconOut, nameOut); err != nil || have.obstacle != nil {
+		if err := d.attachOut(ctx, have, device); err != nil || have.obstacle != nil {
 			return err
 		}
 		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, d.localEndpoint(ctx, have.network, e, device), endpointKey(e.VNI, e.MAC))
@@ -181,6 +201,7 @@ func (d *Datapath) shortcutLocalGone(id string, vni VNI, mac MAC, device int) {
 		if int(have.endpoints[mac].Port) == device {
 			gone = dropEntry(p.objects.Endpoints, have.endpoints, mac, endpointKey(vni, mac))
 		}
+		delete(have.attached, device)
 		return errors.Join(gone, dropEntry(p.objects.Ports, have.ports, device, uint32(device)))
 	})
 }

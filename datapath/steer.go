@@ -41,7 +41,7 @@ type steer struct {
 	nic       int // index of the device that has falcon_nic, and is known to be the only one; 0: not known
 	networks  map[VNI]steeredNetwork
 	endpoints map[string]steeredEndpoint // by ID
-	problems  map[string]string
+	problems  problems
 	balancer  *balancer     // nil unless it runs
 	idle      idleLoad      // for when it does not
 	changed   chan struct{} // capacity 1: the balancer is to look again
@@ -55,7 +55,7 @@ func newSteer(c SteeringConfig) *steer {
 		c.Quiet = quietAfter
 	}
 	return &steer{
-		config: c, networks: map[VNI]steeredNetwork{}, endpoints: map[string]steeredEndpoint{}, problems: map[string]string{},
+		config: c, networks: map[VNI]steeredNetwork{}, endpoints: map[string]steeredEndpoint{}, problems: problems{},
 		changed: make(chan struct{}, 1),
 	}
 }
@@ -211,20 +211,7 @@ func (d *Datapath) tryPrograms(ctx context.Context) {
 	}
 }
 
-// noteSteering keeps what is wrong with a part of steering, or that it is right again. What several parts suffer from is said
-// once.
+// noteSteering keeps what is wrong with a part of steering, or that it is right again.
 func (d *Datapath) noteSteering(what string, err error) {
-	s := d.steer
-	if err == nil {
-		delete(s.problems, what)
-		return
-	}
-	known := false
-	for _, why := range s.problems {
-		known = known || why == err.Error()
-	}
-	if !known {
-		d.log.WithError(err).Warnf("packets are not steered as they should be: %s", what)
-	}
-	s.problems[what] = err.Error()
+	d.steer.problems.note(d.log, "packets are not steered as they should be", what, err)
 }

@@ -143,7 +143,8 @@ func outerRows() (rows []nicRow) {
 	}
 	add("outer header too short", etherHeader(nicMAC),
 		ipHeader(mustAddr("192.0.2.1"), mustAddr("192.0.2.2"), headerLength(4)), udpHeader(44444, steerPort))
-	add("outer extension header", outerIPv6[0], outerIPv6[1], extension(unix.IPPROTO_DSTOPTS), outerIPv6[2])
+	many := over(outerIPv6[:2], slices.Repeat([]layer{extension(unix.IPPROTO_DSTOPTS)}, 7)...)
+	add("many outer extension headers", over(many, outerIPv6[2])...)
 	// A device takes the tag off before programs see the packet; here it stays, as that of a second, inner VLAN would.
 	add("VLAN", etherHeader(nicMAC), vlanHeader(unix.ETH_P_8021Q, 7), outerIPv4[1], outerIPv4[2])
 	return append(rows,
@@ -174,6 +175,7 @@ func fragmentRows() []nicRow {
 		{"outer middle fragment IPv6", outer6(piece6(100, true)), foreign, 0, 0, 0},
 		{"outer last fragment IPv6", outer6(piece6(200, false)), foreign, 0, 0, 0},
 		{"outer whole in a fragment IPv6", outer6(piece6(0, false)), flow, benchVNI, 53, unix.IPPROTO_UDP},
+		{"outer extension header", outer6(extension(unix.IPPROTO_DSTOPTS)), flow, benchVNI, 53, unix.IPPROTO_UDP},
 		{"inner first fragment IPv4", in4(udp, piece(0, true)), flow, benchVNI, 0, 0},
 		{"inner middle fragment IPv4", in4(data, piece(1, true)), flow, benchVNI, 0, 0},
 		{"inner last fragment IPv4", in4(data, piece(2, false)), flow, benchVNI, 0, 0},

@@ -18,9 +18,11 @@ type Status struct {
 	Store    store.Status    `json:"store"`
 	Steering SteeringStatus  `json:"steering"`
 	Networks []NetworkStatus `json:"networks"`
-	Peers    []PeerStatus    `json:"peers"`
-	Degraded []Degraded      `json:"degraded"`
-	Ready    bool            `json:"ready"` // the store was read and the kernel follows it
+	// Strays are VXLAN packets that hid their network, by what became of them; they are looked at while a network is on the shortcut.
+	Strays   map[string]datapath.WayCount `json:"strays,omitempty"`
+	Peers    []PeerStatus                 `json:"peers"`
+	Degraded []Degraded                   `json:"degraded"`
+	Ready    bool                         `json:"ready"` // the store was read and the kernel follows it
 }
 
 // HostStatus is this host.
@@ -85,6 +87,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Ready:    d.isReady(),
 	}
 	short := d.cfg.Datapath.ShortcutStatus(ctx)
+	s.Strays = short.Unknown
 	for _, m := range d.view.memberships(d.host) {
 		if scene, ok := d.view.scene(m.Network); ok {
 			n := d.networkStatus(m, scene)
