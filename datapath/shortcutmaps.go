@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // shortcutting is the loaded programs and their maps, which are pinned: packets go on while the daemon does not run, and a later
@@ -88,7 +90,7 @@ func (p *shortcutting) close() error { return p.objects.Close() }
 func (p *shortcutting) setLive(vni VNI, live bool) error {
 	var err error
 	if live {
-		err = p.objects.Traffics.Update(uint32(vni), make([]shortcutTraffic, ebpf.MustPossibleCPU()), ebpf.UpdateNoExist)
+		err = writeEntry(p.objects.Traffics, uint32(vni), make([]shortcutTraffic, ebpf.MustPossibleCPU()), ebpf.UpdateNoExist)
 	} else {
 		err = p.objects.Traffics.Delete(uint32(vni))
 	}
@@ -178,11 +180,28 @@ func putEntry[K comparable, V comparable](m *ebpf.Map, have map[K]V, k K, v V, k
 	if unsafe.Sizeof(v) == 0 {
 		value = uint32(1)
 	}
-	if err := m.Put(key, value); err != nil {
+	if err := writeEntry(m, key, value, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("tell shortcut of %v: %w", k, err)
 	}
 	have[k] = v
 	return nil
+}
+
+// writeEntry updates a map whose entries are allocated as they are written. The kernel does that without waiting for memory, from a
+// stock of a few that it fills up afterwards: an update that found it empty is worth trying again.
+func writeEntry(m *ebpf.Map, key, value any, flags ebpf.MapUpdateFlags) error {
+	const (
+		tries = 10
+		pause = 10 * time.Millisecond
+	)
+	var err error
+	for range tries {
+		if err = m.Update(key, value, flags); !errors.Is(err, unix.ENOMEM) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return err
 }
 
 func dropEntry[K comparable, V comparable](m *ebpf.Map, have map[K]V, k K, key any) error {
