@@ -166,7 +166,11 @@ func updateMap[K comparable, V comparable](m *ebpf.Map, have, want map[K]V, key 
 		}
 	}
 	for k, v := range want {
-		errs = append(errs, putEntry(m, have, k, v, key(k)))
+		err := putEntry(m, have, k, v, key(k))
+		errs = append(errs, err)
+		if errors.Is(err, unix.ENOMEM) {
+			break // each further one would wait as long
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -188,11 +192,11 @@ func putEntry[K comparable, V comparable](m *ebpf.Map, have map[K]V, k K, v V, k
 }
 
 // writeEntry updates a map whose entries are allocated as they are written. The kernel does that without waiting for memory, from a
-// stock of a few that it fills up afterwards: an update that found it empty is worth trying again.
+// stock that it fills up afterwards: an update that found it empty is worth trying again.
 func writeEntry(m *ebpf.Map, key, value any, flags ebpf.MapUpdateFlags) error {
 	const (
-		tries = 10
-		pause = 10 * time.Millisecond
+		tries = 20
+		pause = 25 * time.Millisecond
 	)
 	var err error
 	for range tries {
