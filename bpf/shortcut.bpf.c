@@ -21,6 +21,7 @@
 #include "decap.h"
 #include "encap.h"
 #include "source.h"
+#include "trace.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -37,6 +38,21 @@ static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in)
 
 /* The farthest that is looked at on the way in. */
 #define INBOUND_MOST (EXTENSIONS_ROOM + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr))
+
+/* take unpacks a packet of a network if it may take the shortcut. */
+static __always_inline enum way take(struct __sk_buff *skb, struct inbound *in)
+{
+	enum way way;
+
+	if (!bpf_map_lookup_elem(&hosts, &in->host))
+		return WAY_HOST;
+	if (in->unusual || skb->pkt_type != 0 /* PACKET_HOST */)
+		return WAY_HEADER;
+	way = inner_of(skb, in);
+	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, skb->len < INBOUND_MOST ? skb->len : INBOUND_MOST))
+		way = inner_of(skb, in);
+	return way == WAY_IN ? unpack(skb, in) : way;
+}
 
 /* At tc ingress of the underlay's device, before falcon_nic. */
 SEC("tc")
@@ -60,30 +76,29 @@ int falcon_in(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (outer != PARSED_FLOW) {
 		t = bpf_map_lookup_elem(&traffics, &unknown);
+		if (!t)
+			return TC_ACT_UNSPEC;
 		/* What hides its network could be of any, so it ends here. No sender's fragments are so short, or headers so many. */
-		return t ? verdict(skb, t, in.fragment || outer == PARSED_HIDDEN ? WAY_HOST : WAY_MALFORMED) : TC_ACT_UNSPEC;
+		way = in.fragment || outer == PARSED_HIDDEN ? WAY_HOST : WAY_MALFORMED;
+		count(skb, skb->len, t, way);
+		return verdict(way);
 	}
 	t = bpf_map_lookup_elem(&traffics, &in.host.vni);
 	if (!t)
 		return TC_ACT_UNSPEC;
-	if (!bpf_map_lookup_elem(&hosts, &in.host))
-		return verdict(skb, t, WAY_HOST);
-	if (in.unusual || skb->pkt_type != 0 /* PACKET_HOST */)
-		return verdict(skb, t, WAY_HEADER);
-	way = inner_of(skb, &in);
-	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, skb->len < INBOUND_MOST ? skb->len : INBOUND_MOST))
-		way = inner_of(skb, &in);
-	if (way == WAY_IN)
-		way = unpack(skb, &in);
-	if (way != WAY_IN)
-		return verdict(skb, t, way);
+	way = take(skb, &in);
 	count(skb, skb->len, t, way);
+	trace(skb, in.host.vni, way == WAY_IN ? 0 : in.at, way);
+	if (way != WAY_IN)
+		return verdict(way);
 	if (!in.chained)
 		return bpf_redirect_peer(in.port, 0);
 	/* GRO sorts flows by their hash. An odd number keeps it from being none. */
 	bpf_set_hash(skb, (__u32)in.source * 0x9e3779b1U | 1);
 	return bpf_redirect(in.port, 0);
 }
+
+#define OUTBOUND_MOST 0xff
 
 /* A frame that a container may send. */
 struct outbound {
@@ -150,13 +165,34 @@ static __always_inline bool fits(struct __sk_buff *skb, const struct outbound *o
 	       !bpf_check_mtu(skb, out->to.device, &length, 0, 0);
 }
 
-#define OUTBOUND_MOST 0xff
+/* send gets a container's frame ready for its way. */
+static __always_inline enum way send(struct __sk_buff *skb, struct port *port, struct outbound *out)
+{
+	__u32 most = skb->len < OUTBOUND_MOST ? skb->len : OUTBOUND_MOST;
+	enum way way;
+
+	if (skb->vlan_present)
+		return WAY_TAGGED;
+	way = judge(skb, port, out);
+	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, most))
+		way = judge(skb, port, out);
+	if (way == WAY_LOCAL) {
+		if (out->to.port == skb->ifindex)
+			return WAY_UNKNOWN;
+		return out->length > out->to.mtu ? WAY_SIZE : WAY_LOCAL;
+	}
+	if (way != WAY_OUT)
+		return way;
+	if (!out->to.device)
+		return WAY_UNKNOWN;
+	return fits(skb, out) ? pack(skb, &out->to, port->vni, out->ecn) : WAY_SIZE;
+}
 
 /* At tc ingress of the host's end of a container's veth. */
 SEC("tc")
 int falcon_out(struct __sk_buff *skb)
 {
-	__u32 device = skb->ifindex, most = skb->len < OUTBOUND_MOST ? skb->len : OUTBOUND_MOST;
+	__u32 device = skb->ifindex, before;
 	struct port *port = bpf_map_lookup_elem(&ports, &device);
 	struct outbound out = {};
 	struct traffic *t;
@@ -167,26 +203,17 @@ int falcon_out(struct __sk_buff *skb)
 	t = bpf_map_lookup_elem(&traffics, &port->vni);
 	if (!t)
 		return TC_ACT_UNSPEC;
-	if (skb->vlan_present)
-		return verdict(skb, t, WAY_TAGGED);
-	way = judge(skb, port, &out);
-	if (way == WAY_MALFORMED && !bpf_skb_pull_data(skb, most))
-		way = judge(skb, port, &out);
-	if (way == WAY_LOCAL) {
-		if (out.length > out.to.mtu || out.to.port == device)
-			return verdict(skb, t, out.to.port == device ? WAY_UNKNOWN : WAY_SIZE);
+	way = send(skb, port, &out);
+	before = way == WAY_OUT ? sizeof(struct outer) : 0; /* that its frame begins */
+	count(skb, skb->len - before, t, way);
+	trace(skb, port->vni, before, way);
+	switch (way) {
+	case WAY_LOCAL:
 		bpf_skb_change_type(skb, 0 /* PACKET_HOST: it is for another device's MAC */);
-		count(skb, skb->len, t, way);
 		return bpf_redirect_peer(out.to.port, 0);
+	case WAY_OUT:
+		return bpf_redirect_neigh(out.to.device, 0, 0, 0);
+	default:
+		return verdict(way);
 	}
-	if (way == WAY_OUT && !out.to.device)
-		way = WAY_UNKNOWN;
-	if (way == WAY_OUT && !fits(skb, &out))
-		way = WAY_SIZE;
-	if (way == WAY_OUT)
-		way = pack(skb, &out.to, port->vni, out.ecn);
-	if (way != WAY_OUT)
-		return verdict(skb, t, way);
-	count(skb, skb->len - sizeof(struct outer), t, way);
-	return bpf_redirect_neigh(out.to.device, 0, 0, 0);
 }

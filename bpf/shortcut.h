@@ -63,10 +63,9 @@ static __always_inline void count(struct __sk_buff *skb, __u32 length, struct tr
 	n->bytes += length;
 }
 
-/* verdict counts a packet that does not take the shortcut. */
-static __always_inline int verdict(struct __sk_buff *skb, struct traffic *t, enum way way)
+/* verdict is for what does not take the shortcut. */
+static __always_inline int verdict(enum way way)
 {
-	count(skb, skb->len, t, way);
 	return way < WAY_DROPPED ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
@@ -102,6 +101,17 @@ static __always_inline enum way plain_ip6(const struct ipv6hdr *ip, __u32 fits)
 		return WAY_MALFORMED;
 	return ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? WAY_IN : WAY_KIND;
 }
+
+/* Of IPv4 on Ethernet (RFC 826). */
+struct arp {
+	__be16 hardware, protocol;
+	__u8 hardware_size, protocol_size;
+	__be16 operation;
+	__u8 sender_mac[ETH_ALEN];
+	__u8 sender_ip[4];
+	__u8 target_mac[ETH_ALEN];
+	__u8 target_ip[4];
+} __attribute__((packed));
 
 #define ECN_MASK 3
 

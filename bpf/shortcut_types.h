@@ -87,3 +87,28 @@ struct way_count {
 struct traffic {
 	struct way_count ways[WAYS];
 };
+
+/* Whose packets are traced: those of one network, as long as it takes. */
+struct tracing {
+	__u64 until; /* ns, CLOCK_MONOTONIC; 0: nobody's */
+	__u64 lost;  /* packets of flows for which there was no room */
+	__u32 vni;
+	__u32 reserved;
+};
+
+/* A flow's packets that go one way. What a packet does not have, or does not show, is 0. */
+struct traced_flow {
+	__u32 vni;
+	__be16 ethertype;
+	__u8 way;      /* enum way */
+	__u8 protocol; /* IP's */
+	__be16 source_port;
+	__be16 target_port;
+	struct address source;
+	struct address target;
+};
+
+struct traced {
+	__u64 packets;
+	__u64 bytes; /* of inner frames; one header for all that is merged */
+};

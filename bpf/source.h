@@ -11,16 +11,6 @@
 #define ND_SOURCE_LINK             1 /* options, section 4.6.1 */
 #define ND_TARGET_LINK             2
 
-struct arp {
-	__be16 hardware, protocol;
-	__u8 hardware_size, protocol_size;
-	__be16 operation;
-	__u8 sender_mac[ETH_ALEN];
-	__u8 sender_ip[4];
-	__u8 target_mac[ETH_ALEN];
-	__u8 target_ip[4];
-} __attribute__((packed));
-
 /* A neighbour solicitation or advertisement, with the option that it usually has. */
 struct neighbour {
 	__u8 type, code;

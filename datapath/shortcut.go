@@ -27,7 +27,8 @@ type shortcut struct {
 	mu       sync.Mutex // guards all below; held while the kernel is changed, taken after no other lock
 	adopted  bool       // what an earlier run has left is known
 	programs *shortcutting
-	nic      int // index of the device that has falcon_in, and is known to be the only one; 0: not known
+	nic      int      // index of the device that has falcon_in, and is known to be the only one; 0: not known
+	sources  *sources // nil: not known
 	networks map[VNI]*shortNetwork
 	problems problems
 }
@@ -145,6 +146,9 @@ func (d *Datapath) endShortcut(ctx context.Context, vni VNI) error {
 		return err
 	}
 	delete(s.networks, vni)
+	if len(s.networks) > 0 && s.sources != nil {
+		d.noteShortcut(problemSources, d.ensureSources(ctx, s.sources.device))
+	}
 	return d.retireShortcut(ctx)
 }
 
@@ -157,7 +161,7 @@ func (d *Datapath) retireShortcut(ctx context.Context) error {
 	if err := d.onlyIn(ctx, 0); err != nil {
 		return err
 	}
-	err := errors.Join(s.programs.close(), os.RemoveAll(s.config.Pins))
+	err := errors.Join(d.removeSources(), s.programs.close(), os.RemoveAll(s.config.Pins))
 	s.programs = nil
 	return err
 }
@@ -184,6 +188,9 @@ func (d *Datapath) onlyIn(ctx context.Context, device int) error {
 	s.nic = device
 	return nil
 }
+
+// problemSources names what is wrong with the check of senders at other devices.
+const problemSources = "senders at other devices"
 
 // outHook is where what a container sends comes by.
 func outHook(device int) hook { return hook{device: device} }

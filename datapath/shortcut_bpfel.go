@@ -59,6 +59,32 @@ type shortcutPort struct {
 	Ip6      shortcutAddress
 }
 
+type shortcutTraced struct {
+	_       structs.HostLayout
+	Packets uint64
+	Bytes   uint64
+}
+
+type shortcutTracedFlow struct {
+	_          structs.HostLayout
+	Vni        uint32
+	Ethertype  uint16
+	Way        uint8
+	Protocol   uint8
+	SourcePort uint16
+	TargetPort uint16
+	Source     shortcutAddress
+	Target     shortcutAddress
+}
+
+type shortcutTracing struct {
+	_        structs.HostLayout
+	Until    uint64
+	Lost     uint64
+	Vni      uint32
+	Reserved uint32
+}
+
 type shortcutTraffic struct {
 	_    structs.HostLayout
 	Ways [15]struct {
@@ -95,15 +121,17 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	shortcutMapAllowed    = "allowed"
-	shortcutMapEndpoints  = "endpoints"
-	shortcutMapHosts      = "hosts"
-	shortcutMapPorts      = "ports"
-	shortcutMapTraffics   = "traffics"
-	shortcutProgFalconIn  = "falcon_in"
-	shortcutProgFalconOut = "falcon_out"
-	shortcutVarOuterTtl   = "outer_ttl"
-	shortcutVarVxlanPort  = "vxlan_port"
+	shortcutMapAllowed     = "allowed"
+	shortcutMapEndpoints   = "endpoints"
+	shortcutMapHosts       = "hosts"
+	shortcutMapPorts       = "ports"
+	shortcutMapTracedFlows = "traced_flows"
+	shortcutMapTracings    = "tracings"
+	shortcutMapTraffics    = "traffics"
+	shortcutProgFalconIn   = "falcon_in"
+	shortcutProgFalconOut  = "falcon_out"
+	shortcutVarOuterTtl    = "outer_ttl"
+	shortcutVarVxlanPort   = "vxlan_port"
 )
 
 // loadShortcut returns the embedded CollectionSpec for shortcut.
@@ -156,11 +184,13 @@ type shortcutProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shortcutMapSpecs struct {
-	Allowed   *ebpf.MapSpec `ebpf:"allowed"`
-	Endpoints *ebpf.MapSpec `ebpf:"endpoints"`
-	Hosts     *ebpf.MapSpec `ebpf:"hosts"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
-	Traffics  *ebpf.MapSpec `ebpf:"traffics"`
+	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
+	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
+	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	TracedFlows *ebpf.MapSpec `ebpf:"traced_flows"`
+	Tracings    *ebpf.MapSpec `ebpf:"tracings"`
+	Traffics    *ebpf.MapSpec `ebpf:"traffics"`
 }
 
 // shortcutVariableSpecs contains global variables before they are loaded into the kernel.
@@ -191,11 +221,13 @@ func (o *shortcutObjects) Close() error {
 //
 // It can be passed to loadShortcutObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shortcutMaps struct {
-	Allowed   *ebpf.Map `ebpf:"allowed"`
-	Endpoints *ebpf.Map `ebpf:"endpoints"`
-	Hosts     *ebpf.Map `ebpf:"hosts"`
-	Ports     *ebpf.Map `ebpf:"ports"`
-	Traffics  *ebpf.Map `ebpf:"traffics"`
+	Allowed     *ebpf.Map `ebpf:"allowed"`
+	Endpoints   *ebpf.Map `ebpf:"endpoints"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
+	Ports       *ebpf.Map `ebpf:"ports"`
+	TracedFlows *ebpf.Map `ebpf:"traced_flows"`
+	Tracings    *ebpf.Map `ebpf:"tracings"`
+	Traffics    *ebpf.Map `ebpf:"traffics"`
 }
 
 func (m *shortcutMaps) Close() error {
@@ -204,6 +236,8 @@ func (m *shortcutMaps) Close() error {
 		m.Endpoints,
 		m.Hosts,
 		m.Ports,
+		m.TracedFlows,
+		m.Tracings,
 		m.Traffics,
 	)
 }

@@ -50,6 +50,10 @@ func hostOrder(n uint32) uint32 {
 	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, n))
 }
 
+func hostOrder16(n uint16) uint16 {
+	return binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, n))
+}
+
 // mappedBits is how far an IPv4 prefix is shifted where IPv6 writes it.
 const mappedBits = 96
 

@@ -11,7 +11,8 @@ import (
 // ShortcutStatus is what takes the shortcut on this host at the moment, and what does not, and why.
 type ShortcutStatus struct {
 	Networks map[VNI]ShortcutNetwork
-	// Unknown is what came with headers that are too short to tell a network.
+	// Unknown is what came with headers that are too short to tell a network, and (dropped_device) what came in at another device
+	// than the underlay's from a host that is none of the network's.
 	Unknown  map[string]WayCount
 	Problems map[string]string
 }
@@ -51,6 +52,13 @@ func (d *Datapath) ShortcutStatus(context.Context) ShortcutStatus {
 	var err error
 	if status.Unknown, err = s.programs.count(noNetwork); err != nil {
 		status.Problems["counters"] = err.Error()
+	}
+	elsewhere, err := d.droppedElsewhere()
+	if err != nil {
+		status.Problems["counters"] = err.Error()
+	}
+	if elsewhere.Packets > 0 {
+		status.Unknown["dropped_device"] = elsewhere
 	}
 	for vni, n := range s.networks {
 		of := ShortcutNetwork{Active: n.live && n.obstacle == nil}

@@ -49,6 +49,7 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
 	}
 	errs := []error{s.programs.update(n.VNI, have, want), d.onlyIn(ctx, n.Device)}
+	d.noteShortcut(problemSources, d.ensureSources(ctx, n.Device))
 	for _, device := range around.bare {
 		delete(have.attached, device)
 	}
@@ -232,10 +233,16 @@ func (d *Datapath) shortcutHost(n Network, host netip.Addr, there bool) {
 	host = host.Unmap()
 	key := shortcutHostKey{Vni: uint32(n.VNI), Address: toKernel(host)}
 	d.changeShortcut(n.VNI, func(have *shortNetwork) error {
+		var err error
 		if there {
-			return putEntry(d.short.programs.objects.Hosts, have.hosts, host, struct{}{}, key)
+			err = putEntry(d.short.programs.objects.Hosts, have.hosts, host, struct{}{}, key)
+		} else {
+			err = dropEntry(d.short.programs.objects.Hosts, have.hosts, host, key)
 		}
-		return dropEntry(d.short.programs.objects.Hosts, have.hosts, host, key)
+		if known := d.short.sources; known != nil {
+			d.noteShortcut(problemSources, d.changeSources(known, d.wantSources(known.device)))
+		}
+		return err
 	})
 }
 

@@ -3,11 +3,13 @@ package datapath
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"falcon/datapath/balance"
 )
@@ -157,7 +159,7 @@ func (b *balancer) flowStatus() []FlowStatus {
 		f, m := &b.programs.flows.values[bucket], b.buckets[bucket]
 		list = append(list, FlowStatus{
 			Bucket: bucket, VNI: VNI(f.Vni), MAC: MAC(f.Mac).String(), Protocol: f.Protocol,
-			Port:    binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, f.Port)),
+			Port:    hostOrder16(f.Port),
 			Packets: m.packets, Bytes: m.bytes, Sent: m.sent, Volume: m.volume,
 			Driver: b.programs.cpuOf(bucket), NIC: int(f.Cpu), VXLAN: b.cpu(m.placement.VXLAN), Container: b.cpu(m.placement.Container),
 			Held: atomic.LoadUint64(&f.Held) + atomic.LoadUint64(&b.programs.passages.values[bucket].Held),
@@ -180,4 +182,21 @@ func (b *balancer) drops(cpu int) uint64 {
 		}
 	}
 	return 0
+}
+
+// ProtocolName names an IP protocol (IANA's numbers).
+func ProtocolName(number uint8) string {
+	switch number {
+	case unix.IPPROTO_ICMP:
+		return "icmp"
+	case unix.IPPROTO_TCP:
+		return "tcp"
+	case unix.IPPROTO_UDP:
+		return "udp"
+	case unix.IPPROTO_ICMPV6:
+		return "icmp6"
+	case unix.IPPROTO_SCTP:
+		return "sctp"
+	}
+	return strconv.Itoa(int(number))
 }

@@ -31,6 +31,7 @@ type fakeKernel struct {
 	deleted   chan string             // devices that somebody deletes
 	steering  datapath.SteeringStatus // that it tells of
 	split     bool
+	traced    time.Duration
 }
 
 func newFakeKernel(address string) *fakeKernel {
@@ -156,6 +157,19 @@ func (k *fakeKernel) Split(on bool) { _ = k.do(func() { k.split = on }) }
 func (k *fakeKernel) ShortcutStatus(context.Context) datapath.ShortcutStatus {
 	return datapath.ShortcutStatus{}
 }
+
+func (k *fakeKernel) StartTrace(vni datapath.VNI, length time.Duration) error {
+	if !k.networks[vni].Shortcut {
+		return datapath.ErrNotShortcut
+	}
+	return k.do(func() { k.traced = length })
+}
+
+func (k *fakeKernel) Trace() (datapath.Trace, error) {
+	return datapath.Trace{Lost: uint64(k.traced / time.Second)}, nil
+}
+
+func (k *fakeKernel) EndTrace() error { return k.do(func() { k.traced = 0 }) }
 
 func (k *fakeKernel) SteeringStatus(context.Context) datapath.SteeringStatus {
 	k.mu.Lock()

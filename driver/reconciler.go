@@ -41,8 +41,16 @@ type surroundings interface {
 	Balance(ctx context.Context) error
 	SteeringStatus(ctx context.Context) datapath.SteeringStatus
 	ShortcutStatus(ctx context.Context) datapath.ShortcutStatus
+	tracer
 	// Split says whether first stages may be split; it takes effect when a steered network is ensured.
 	Split(on bool)
+}
+
+// tracer notes which way each flow of a network goes.
+type tracer interface {
+	StartTrace(vni datapath.VNI, length time.Duration) error
+	Trace() (datapath.Trace, error)
+	EndTrace() error
 }
 
 // Datapath is the kernel as the driver needs it; package datapath has the real one.

@@ -146,5 +146,6 @@ func NewAPI(d *Driver) http.Handler {
 		answer(w, d.Status(r.Context()))
 	})
 	mux.HandleFunc("PUT "+SteeringPath, d.putSteering)
+	d.traceAPI(mux)
 	return mux
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"falcon/datapath"
@@ -120,7 +119,7 @@ func (d *Driver) doorplates() map[doorplate]store.Endpoint {
 // placeOf says on which CPU each stage runs: without a hop, on that of the stage before.
 func placeOf(f datapath.FlowStatus) FlowPlace {
 	p := FlowPlace{
-		Bucket: f.Bucket, VNI: f.VNI, MAC: f.MAC, Protocol: protocolName(f.Protocol), Port: f.Port,
+		Bucket: f.Bucket, VNI: f.VNI, MAC: f.MAC, Protocol: datapath.ProtocolName(f.Protocol), Port: f.Port,
 		Packets: f.Packets, Bytes: f.Bytes, Sent: f.Sent, Volume: f.Volume, Driver: f.Driver, NIC: f.NIC, VXLAN: f.VXLAN, Container: f.Container, Held: f.Held,
 	}
 	if p.VXLAN < 0 {
@@ -130,21 +129,4 @@ func placeOf(f datapath.FlowStatus) FlowPlace {
 		p.Container = p.VXLAN
 	}
 	return p
-}
-
-// protocolName names an IP protocol (IANA's numbers).
-func protocolName(number uint8) string {
-	switch number {
-	case 1:
-		return "icmp"
-	case 6:
-		return "tcp"
-	case 17:
-		return "udp"
-	case 58:
-		return "icmp6"
-	case 132:
-		return "sctp"
-	}
-	return strconv.Itoa(int(number))
 }

@@ -1,0 +1,80 @@
+package driver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"falcon/datapath"
+)
+
+// TracePath is where the API takes a TraceRequest with PUT, answers with a datapath.Trace to GET, and ends the trace with DELETE.
+const TracePath = "/v1/trace"
+
+// TraceRequest begins a trace.
+type TraceRequest struct {
+	Network string `json:"network"` // its cluster-wide name
+	Seconds int    `json:"seconds"` // from 1 to MaxTrace; then it ends by itself
+}
+
+// MaxTrace is ample for a person, and bounds what somebody who went away costs.
+const MaxTrace = 10 * time.Minute
+
+// maxTraceRequest is ample, in bytes.
+const maxTraceRequest = 1 << 10
+
+// traceAPI has the handlers of TracePath.
+func (d *Driver) traceAPI(mux *http.ServeMux) {
+	mux.HandleFunc("PUT "+TracePath, func(w http.ResponseWriter, r *http.Request) {
+		var request TraceRequest
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxTraceRequest))
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&request)
+		if err == nil {
+			err = d.startTrace(request)
+		}
+		answerOr(w, struct{}{}, err)
+	})
+	mux.HandleFunc("GET "+TracePath, func(w http.ResponseWriter, _ *http.Request) {
+		trace, err := d.cfg.Datapath.Trace()
+		answerOr(w, trace, err)
+	})
+	mux.HandleFunc("DELETE "+TracePath, func(w http.ResponseWriter, _ *http.Request) {
+		answerOr(w, struct{}{}, d.cfg.Datapath.EndTrace())
+	})
+}
+
+func (d *Driver) startTrace(r TraceRequest) error {
+	length := time.Duration(r.Seconds) * time.Second
+	if length < time.Second || length > MaxTrace {
+		return fmt.Errorf("%d seconds: must be from 1 to %d", r.Seconds, int(MaxTrace/time.Second))
+	}
+	for _, m := range d.view.memberships(d.host) {
+		if m.Network != r.Network {
+			continue
+		}
+		scene, ok := d.view.scene(m.Network)
+		if !ok {
+			break
+		}
+		vni := datapath.VNI(scene.network.VNI)
+		err := d.cfg.Datapath.StartTrace(vni, length)
+		if errors.Is(err, datapath.ErrNotShortcut) {
+			return fmt.Errorf("network %s is not on the shortcut: all its packets go the kernel's way: see tcpdump -i %s, or turn it on with falcon.shortcut=%s or --shortcut=%s",
+				r.Network, datapath.VXLANDevice(vni), ShortcutOn, ShortcutOn)
+		}
+		return err
+	}
+	return fmt.Errorf("network %s: this host is in no such network: falcon status lists its networks", r.Network)
+}
+
+// answerOr writes JSON, or what is wrong with the request.
+func answerOr(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answer(w, value)
+}
