@@ -6,7 +6,8 @@
  *   NIC's core n ──────> vxlan stage on x ──────> container stage on y
  *        sent                  passed                  retired
  *
- * y changes, at the vxlan device, when all that passed has retired. Until then packets go on to y.
+ * y changes, at the vxlan device, when all that passed has retired. Until then packets go on to y. What takes the shortcut past that
+ * device passes the host's end of the container's veth instead, on n: x is n.
  *
  * x changes, at the NIC, while y stays as it is:
  *  - if the vxlan stage is on n itself, by way of its queue (a slot) or without (SLOT_INLINE), when all that was sent has passed:

@@ -30,6 +30,21 @@ static __always_inline __u32 mode_of(const struct network *network, __u64 now)
 }
 
 /*
+ * without_vxlan is a placement for a network whose packets skip that stage: its core has the container's, which comes next. Datagrams
+ * pass a queue on their way there, TCP none.
+ */
+static __always_inline __u32 without_vxlan(__u32 want, __u8 protocol)
+{
+	__u32 next = want & 0xffff;
+
+	if (protocol != IPPROTO_UDP)
+		return PLACEMENT_INLINE;
+	if ((next & SLOT_MASK) == SLOT_INLINE)
+		next = want >> 16;
+	return next << 16 | SLOT_INLINE;
+}
+
+/*
  * wanted is where the daemon would like to have a packet's bucket. Datagrams that stay on their core for the vxlan stage take the
  * way through its own queue, since that takes a hash: with hash 0, GRO at the vxlan device would have all flows in one list of
  * eight, and from the ninth on chain nothing. TCP is merged at the NIC. MODE_OFF is without, for devices may have no masks; so is a
@@ -44,6 +59,8 @@ static __always_inline __u32 wanted(struct control *c, const struct network *net
 	if (!plan)
 		return PLACEMENT_INLINE;
 	want = plan->placement[(mode - 1) % (MODES - 1)];
+	if (network->direct)
+		want = without_vxlan(want, protocol);
 	here = slot_of(bpf_get_smp_processor_id());
 	if ((want & SLOT_MASK) == SLOT_INLINE && protocol == IPPROTO_UDP && here < SLOT_NONE)
 		want = (want & ~SLOT_MASK) | here;

@@ -54,7 +54,7 @@ static __always_inline enum way take(struct __sk_buff *skb, struct inbound *in)
 	return way == WAY_IN ? unpack(skb, in) : way;
 }
 
-/* At tc ingress of the underlay's device, before falcon_nic. */
+/* At tc ingress of the underlay's device, after falcon_nic. */
 SEC("tc")
 int falcon_in(struct __sk_buff *skb)
 {
@@ -93,8 +93,9 @@ int falcon_in(struct __sk_buff *skb)
 		return verdict(way);
 	if (!in.chained)
 		return bpf_redirect_peer(in.port, 0);
-	/* GRO sorts flows by their hash. An odd number keeps it from being none. */
-	bpf_set_hash(skb, (__u32)in.source * 0x9e3779b1U | 1);
+	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. An odd number keeps it from being none. */
+	if (!(skb->tc_index & TAG_FLAG))
+		bpf_set_hash(skb, (__u32)in.source * 0x9e3779b1U | 1);
 	return bpf_redirect(in.port, 0);
 }
 

@@ -6,6 +6,9 @@
 //                                                                                       v
 //                                          socket <─ IP, UDP, TCP <─(falcon_arrival)─ container's veth
 //
+// What takes the shortcut (shortcut.bpf.c) comes from falcon_nic to falcon_host, which then chooses the core of the last stage, or right
+// to falcon_arrival.
+//
 // All of them let every packet pass, and leave it to programs of others that may follow.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -32,6 +35,23 @@ static __always_inline void stay(struct __sk_buff *skb, struct stage_counts *n)
 static __always_inline void stay_hashed(struct __sk_buff *skb)
 {
 	aim(skb, core_of(slot_of(bpf_get_smp_processor_id())), bpf_get_hash_recalc(skb));
+}
+
+/* pass_on sends a packet to the core of the container's stage. */
+static __always_inline void pass_on(struct __sk_buff *skb, struct flow *f, struct passage *p, struct arrival *a,
+				    struct stage_counts *n, __u32 bucket, __u32 number)
+{
+	__u32 slot = settle_container(f, p, a, n);
+	struct core *c = core_of(slot);
+
+	/* Packets that GRO has merged bear the number of the first. If others of the bucket came between them, this
+	 * is less than the number of the last: too careful, never wrong. */
+	p->passed = number + packets_of(skb) - 1;
+	address_container(skb, c, bucket, number);
+	if (!c || is_here(slot))
+		n->inlined++;
+	else
+		count_hop(n, slot, f->want >> 16);
 }
 
 // At tc ingress of the underlay's device.
@@ -115,7 +135,8 @@ int falcon_vxlan(struct __sk_buff *skb)
 	if (!(skb->tc_index & TAG_FLAG) || !f || !p || !a || (!number && !aimed(skb, &number))) {
 		account(n, skb);
 		n->missed++;
-		return TC_ACT_UNSPEC; /* falcon_host keeps it here */
+		untag(skb); /* falcon_host keeps it here */
+		return TC_ACT_UNSPEC;
 	}
 	if (skb->priority) {
 		slot = settle_relay(f, p, a);
@@ -128,16 +149,23 @@ int falcon_vxlan(struct __sk_buff *skb)
 	}
 	account(n, skb);
 	p->skbs++;
-	slot = settle_container(f, p, a, n);
-	/* Packets that GRO has merged bear the number of the first. If others of the bucket came between them, this
-	 * is less than the number of the last: too careful, never wrong. */
-	p->passed = number + packets_of(skb) - 1;
-	aim(skb, core_of(slot), number);
-	if (!core_of(slot) || is_here(slot))
-		n->inlined++;
-	else
-		count_hop(n, slot, f->want >> 16);
+	pass_on(skb, f, p, a, n, bucket, number);
 	return TC_ACT_UNSPEC;
+}
+
+/* from_shortcut chooses the core for a packet that falcon_nic has tagged and nobody has seen since. */
+static __always_inline bool from_shortcut(struct __sk_buff *skb)
+{
+	__u32 bucket = skb->tc_index & TAG_BUCKET, number = skb->priority;
+	struct flow *f = bpf_map_lookup_elem(&flows, &bucket);
+	struct passage *p = bpf_map_lookup_elem(&passages, &bucket);
+	struct arrival *a = bpf_map_lookup_elem(&arrivals, &bucket);
+	struct core_counts *here = counts_here();
+
+	if (!f || !p || !a || !here)
+		return false;
+	pass_on(skb, f, p, a, &here->vxlan, bucket, number);
+	return true;
 }
 
 // At tc egress of a container's veth on the host: whatever goes into the container comes by. What does not come from the
@@ -145,8 +173,10 @@ int falcon_vxlan(struct __sk_buff *skb)
 SEC("tc")
 int falcon_host(struct __sk_buff *skb)
 {
-	if (!(skb->tc_index & TAG_FLAG))
-		stay_hashed(skb);
+	if ((skb->tc_index & TAG_FLAG) && (!skb->priority || from_shortcut(skb)))
+		return TC_ACT_UNSPEC;
+	untag(skb);
+	stay_hashed(skb);
 	return TC_ACT_UNSPEC;
 }
 
@@ -154,16 +184,20 @@ int falcon_host(struct __sk_buff *skb)
 SEC("tc")
 int falcon_arrival(struct __sk_buff *skb)
 {
-	__u32 bucket = skb->tc_index & TAG_BUCKET, number;
 	struct core_counts *here = counts_here();
-	struct arrival *a = bpf_map_lookup_elem(&arrivals, &bucket);
+	__u32 bucket, number;
+	struct arrival *a;
 
 	if (!here)
 		return TC_ACT_UNSPEC;
 	account(&here->container, skb);
-	if ((skb->tc_index & TAG_FLAG) && a && aimed(skb, &number))
-		arrive(a, number + packets_of(skb) - 1, here);
+	if (addressed(skb, &bucket, &number)) {
+		a = bpf_map_lookup_elem(&arrivals, &bucket);
+		if (a)
+			arrive(a, number + packets_of(skb) - 1, here);
+	}
 	bpf_set_hash_invalid(skb);
+	untag(skb);
 	skb->tc_index = 0;
 	return TC_ACT_UNSPEC;
 }

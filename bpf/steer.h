@@ -15,12 +15,13 @@
 #include "skb.h"
 
 /*
- * The tag, in skb->tc_index, names a packet's bucket to the programs further on. A packet's number is in skb->priority as far as
- * the vxlan device, and from there, since veth clears that, in the lower bits of the hash. Nothing between the NIC and the
- * container looks at any of them but RPS, and the last program clears all.
+ * A veth clears skb->priority. So on their way through one packets have, in the tag, the lower bits of their number, and the bucket
+ * in the hash, with the number's other bits: GRO at the container's end merges only what has one hash. Nothing between the NIC
+ * and the container looks at any of these but RPS and GRO, and the last program clears all.
  */
-#define TAG_FLAG   0x8000U
-#define TAG_BUCKET 0x7fffU
+#define TAG_NUMBER  0x7fffU
+#define NUMBER_LOW  15
+#define NUMBER_HIGH (NUMBERS - 1 - TAG_NUMBER)
 
 /*
  * The mark, before the packet, is what falcon_split writes for falcon_nic: the bucket of where the frame came in, which may have
@@ -84,6 +85,42 @@ static __always_inline bool aimed(struct __sk_buff *skb, __u32 *bits)
 
 	*bits = c ? bpf_get_hash_recalc(skb) - c->hash : HASH_SPAN;
 	return *bits < HASH_SPAN;
+}
+
+/* address_container sends a packet to a core for the container's stage, through a veth. */
+static __always_inline void address_container(struct __sk_buff *skb, struct core *c, __u32 bucket, __u32 number)
+{
+	aim(skb, c, (number & NUMBER_HIGH) | bucket);
+	skb->tc_index = TAG_FLAG | (number & TAG_NUMBER);
+	skb->priority = 0;
+}
+
+/* untag makes of a packet one that is not steered. */
+static __always_inline void untag(struct __sk_buff *skb)
+{
+	if (!(skb->tc_index & TAG_FLAG))
+		return;
+	skb->tc_index = 0;
+	skb->priority = 0;
+}
+
+/* addressed gives bucket and number of a packet that has come to the container, through a veth or past it (bpf_redirect_peer). */
+static __always_inline bool addressed(struct __sk_buff *skb, __u32 *bucket, __u32 *number)
+{
+	__u32 bits;
+
+	if (!(skb->tc_index & TAG_FLAG))
+		return false;
+	if (skb->priority) {
+		*bucket = skb->tc_index & TAG_BUCKET;
+		*number = skb->priority;
+		return true;
+	}
+	if (!aimed(skb, &bits))
+		return false;
+	*bucket = bits & TAG_BUCKET;
+	*number = (bits & NUMBER_HIGH) | (skb->tc_index & TAG_NUMBER);
+	return true;
 }
 
 static __always_inline void count_hop(struct stage_counts *n, __u32 slot, __u32 want)

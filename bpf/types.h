@@ -27,7 +27,7 @@ enum mode {
 struct network {
 	__u64 from; /* ns, CLOCK_MONOTONIC: when the mode begins to hold; MODE_OFF does before */
 	enum mode mode;
-	__u32 reserved;
+	__u32 direct; /* packets take the shortcut past the vxlan device: only the container's stage has a core to be chosen */
 };
 
 /* A core that packets may be steered to. */
@@ -89,7 +89,7 @@ struct split {
 	__u32 reserved[7];
 } __attribute__((aligned(64)));
 
-/* The same bucket at the vxlan device, written by the core that has its stage. */
+/* The same bucket at the vxlan device, or where the shortcut past it ends, written by the core that has its stage. */
 struct passage {
 	__u64 skbs;      /* fewer than at the NIC where GRO has merged some */
 	__u32 passed;    /* the number of the last packet that was sent on to the container */

@@ -288,7 +288,7 @@ func (b *balancer) measureFlow(bucket int, driver int16, now time.Time) {
 	}
 	per := 1 / b.input.Interval.Seconds()
 	m.packets, m.bytes = float64(m.sent-before.sent)*per, float64(m.volume-before.volume)*per
-	flow := balance.Flow{Bucket: number, NIC: int(nic), Current: m.placement, Since: now.Sub(m.since)}
+	flow := balance.Flow{Bucket: number, NIC: int(nic), Current: m.placement, Since: now.Sub(m.since), Free: b.freedom(f)}
 	flow.Rate[balance.NIC] = float64(m.skbs-before.skbs) * per
 	flow.Rate[balance.VXLAN] = float64(m.passed-before.passed) * per
 	// What GRO has chained at the vxlan device is taken apart at the socket. What it merged at the NIC (TCP) stays one.
@@ -297,4 +297,16 @@ func (b *balancer) measureFlow(bucket int, driver int16, now time.Time) {
 	if b.splitter != nil && f.Protocol == unix.IPPROTO_TCP {
 		b.splits = append(b.splits, balance.SplitFlow{Bucket: number, From: int(driver), Rate: m.packets})
 	}
+}
+
+// freedom is which stages of a flow can be placed: what takes the shortcut has no VXLAN stage, and is queued once more only if it is
+// datagrams.
+func (b *balancer) freedom(f *steerFlow) balance.Freedom {
+	switch {
+	case !b.programs.direct[VNI(f.Vni)]:
+		return balance.Free
+	case f.Protocol == unix.IPPROTO_UDP:
+		return balance.FreeContainer
+	}
+	return balance.Bound
 }

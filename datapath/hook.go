@@ -20,9 +20,9 @@ type hook struct {
 // hookHandle is what `tc filter show` shows of our programs, besides their names and priorities.
 const hookHandle = 0xfa1c
 
-// priorityOf is the order of programs of ours at one hook: packets that take the shortcut are not steered.
+// priorityOf is the order of programs of ours at one hook: what takes the shortcut is seen by falcon_nic before.
 func priorityOf(name string) uint16 {
-	if name == nameNIC {
+	if name == nameIn {
 		return 2
 	}
 	return 1
@@ -63,8 +63,8 @@ func (h hook) attachTCX(p *ebpf.Program, name string) (outcome, error) {
 			return kept, nil
 		}
 		anchor = ebpflink.ReplaceProgram(old)
-	} else if name == nameNIC { // packets that take the shortcut are not steered
-		before, _, err := h.findTCX(nameIn)
+	} else if priorityOf(name) > 1 {
+		before, _, err := h.findTCX(nameNIC)
 		if err != nil {
 			return kept, err
 		}

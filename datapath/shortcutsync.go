@@ -30,6 +30,15 @@ func (d *Datapath) syncShortcut(ctx context.Context, n Network, f Forwarding, po
 	d.noteShortcut("network "+n.Name, d.updateShortcut(ctx, n, have, f, ports, around))
 }
 
+// takesShortcut tells whether a network's packets do, or are to soon.
+func (d *Datapath) takesShortcut(n Network) bool {
+	s := d.short
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, known := s.networks[n.VNI]
+	return n.Shortcut && (!known || have.obstacle == nil)
+}
+
 func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNetwork, f Forwarding, ports map[string]int, around surroundings) error {
 	s := d.short
 	have.network, have.obstacle = n, around.obstacle

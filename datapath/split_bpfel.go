@@ -122,10 +122,10 @@ type splitFlow struct {
 }
 
 type splitNetwork struct {
-	_        structs.HostLayout
-	From     uint64
-	Mode     uint32
-	Reserved uint32
+	_      structs.HostLayout
+	From   uint64
+	Mode   uint32
+	Direct uint32
 }
 
 type splitPassage struct {

@@ -207,7 +207,7 @@ func TestSplitDecides(t *testing.T) {
 			if d.off {
 				mode = Off
 			}
-			if err := b.setNetwork(benchVNI, mode, 0); err != nil {
+			if err := b.setNetwork(benchVNI, mode, false, 0); err != nil {
 				t.Fatal(err)
 			}
 			b.publish(func(table []steerPlan) {

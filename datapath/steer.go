@@ -89,7 +89,8 @@ func (d *Datapath) adoptSteering(ctx context.Context) error {
 	var network steerNetwork
 	entries := s.programs.objects.Networks.Iterate()
 	for entries.Next(&vni, &network) {
-		s.networks[VNI(vni)] = steeredNetwork{mode: modeOf(network.Mode)}
+		s.networks[VNI(vni)] = steeredNetwork{mode: modeOf(network.Mode), direct: network.Direct != 0}
+		s.programs.direct[VNI(vni)] = network.Direct != 0
 	}
 	if err := entries.Err(); err != nil {
 		return err

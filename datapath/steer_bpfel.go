@@ -75,10 +75,10 @@ const (
 )
 
 type steerNetwork struct {
-	_        structs.HostLayout
-	From     uint64
-	Mode     steerMode
-	Reserved uint32
+	_      structs.HostLayout
+	From   uint64
+	Mode   steerMode
+	Direct uint32
 }
 
 type steerPassage struct {

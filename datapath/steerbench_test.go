@@ -46,7 +46,7 @@ func newSteerBench(t testing.TB, line int) *steerBench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &steerBench{steering: &steering{quiet: quietAfter}, cpu: lastCPU(t)}
+	b := &steerBench{steering: &steering{quiet: quietAfter, direct: map[VNI]bool{}}, cpu: lastCPU(t)}
 	if err := b.open(max(possible, line)); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func newSteerBench(t testing.TB, line int) *steerBench {
 		}
 	})
 	for _, vni := range []VNI{benchVNI, leastVNI, mostVNI} {
-		if err := b.setNetwork(vni, Static, 0); err != nil {
+		if err := b.setNetwork(vni, Static, false, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // What falcon_nic costs a packet, alone and with its data at hand: go test -run '^$' -bench SteerNIC ./datapath.
 func BenchmarkSteerNIC(b *testing.B) {
 	s := newSteerBench(b, 3)
-	if err := s.setNetwork(mostVNI, Off, 0); err != nil {
+	if err := s.setNetwork(mostVNI, Off, false, 0); err != nil {
 		b.Fatal(err)
 	}
 	elsewhere := someConversation()

@@ -10,6 +10,7 @@ import (
 // decision is a state of things and what falcon_nic makes of the next packet of a flow.
 type decision struct {
 	mode            Mode
+	direct          bool          // the network takes the shortcut
 	after           time.Duration // when the mode begins to hold
 	static, dynamic uint32        // placements in the valid table
 	other           uint32        // in the other one
@@ -95,6 +96,17 @@ func planRows() map[string]decision {
 			vxlan: slotHere, counts: stayed},
 		"second choice not taken yet": {mode: Static, static: vxlanThird | slotSecond, flow: at(slotOther), want: vxlanThird | slotSecond,
 			vxlan: slotOther, counts: hoppedHeld},
+		"direct": {mode: Static, direct: true, static: vxlanOther, flow: at(slotHere), want: slotHere | slotOther<<16, vxlan: slotHere, counts: stayed},
+		"direct, both": {mode: Static, direct: true, static: slotOther | slotThird<<16, flow: at(slotHere), want: slotHere | slotOther<<16, vxlan: slotHere,
+			counts: stayed},
+		"direct, second choice": {mode: Static, direct: true, static: vxlanOther | slotSecond, flow: at(slotHere),
+			want: slotHere | (slotOther|slotSecond)<<16, vxlan: slotHere, counts: stayed},
+		"direct, dynamic": {mode: Dynamic, direct: true, dynamic: slotInline | slotThird<<16, flow: at(slotHere), want: slotHere | slotThird<<16,
+			vxlan: slotHere, counts: stayed},
+		"direct, inline": {mode: Static, direct: true, static: allInline, flow: at(slotHere), want: stayHere, vxlan: slotHere, counts: stayed},
+		"direct, off":    {mode: Off, direct: true, static: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline, counts: stayed},
+		"becomes direct": {mode: Static, direct: true, static: vxlanOther, flow: at(slotOther), retired: benchSent, want: slotHere | slotOther<<16,
+			vxlan: slotHere, counts: cameBack},
 		"second choice of the container stage": {mode: Static, static: vxlanOther | slotSecond<<16, flow: at(slotOther),
 			want: vxlanOther | slotSecond<<16, vxlan: slotOther, counts: hopped},
 	}
@@ -166,11 +178,24 @@ func TestSteerDecides(t *testing.T) {
 	}
 }
 
+// A stream that takes the shortcut passes no queue on its way, so no core can be chosen for it.
+func TestSteerLeavesDirectStreams(t *testing.T) {
+	b := newSteerBench(t, 3)
+	c := someConversation()
+	c.proto = unix.IPPROTO_TCP
+	f := c.frame()
+	d := decision{mode: Static, direct: true, static: vxlanOther, flow: at(slotInline), want: allInline, vxlan: slotInline, counts: stayed}
+	bucket := b.bucketOf(t, f)
+	b.arrange(t, d, bucket)
+	out := b.run(t, b.objects.FalconNic, f.bytes, skbContext{})
+	b.checkDecision(t, d, bucket, out.Priority)
+}
+
 // arrange makes the state of things.
 func (b *steerBench) arrange(t testing.TB, d decision, bucket int) {
 	t.Helper()
 	b.wipe()
-	if err := b.setNetwork(benchVNI, d.mode, d.after); err != nil {
+	if err := b.setNetwork(benchVNI, d.mode, d.direct, d.after); err != nil {
 		t.Fatal(err)
 	}
 	b.place(d.other, d.other)

@@ -40,6 +40,7 @@ type steering struct {
 	cpus    int        // that have buckets of their own, a power of two
 	quiet   time.Duration
 	tcx     bool
+	direct  map[VNI]bool // networks whose packets take the shortcut
 
 	control  shared[steerControl]
 	cores    shared[steerCore] // by slot
@@ -69,7 +70,7 @@ func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load steering: %w", err)
 	}
-	s := &steering{quiet: c.Quiet, tcx: tcx}
+	s := &steering{quiet: c.Quiet, tcx: tcx, direct: map[VNI]bool{}}
 	s.dimension(possible)
 	made, err := makePins(c.Pins)
 	if err != nil {
@@ -196,15 +197,19 @@ func (s *steering) close() error {
 }
 
 // setNetwork makes the programs steer a network's packets, after a time in which they are as with Off (0: at once); or bring its
-// flows back (Off).
-func (s *steering) setNetwork(vni VNI, mode Mode, after time.Duration) error {
+// flows back (Off). direct: they take the shortcut past the VXLAN device.
+func (s *steering) setNetwork(vni VNI, mode Mode, direct bool, after time.Duration) error {
 	value := steerNetwork{Mode: mode.kernel()}
+	if direct {
+		value.Direct = 1
+	}
 	if after > 0 {
 		value.From = monotonic() + uint64(after)
 	}
 	if err := s.objects.Networks.Put(uint32(vni), value); err != nil {
 		return fmt.Errorf("steer network with VNI %d: %w", vni, err)
 	}
+	s.direct[vni] = direct
 	return nil
 }
 
@@ -213,6 +218,7 @@ func (s *steering) dropNetwork(vni VNI) error {
 	if err := s.objects.Networks.Delete(uint32(vni)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("stop steering network with VNI %d: %w", vni, err)
 	}
+	delete(s.direct, vni)
 	return nil
 }
 

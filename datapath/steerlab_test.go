@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -23,7 +22,22 @@ type pipeline struct {
 
 func newPipeline(t *testing.T, mode Mode) *pipeline {
 	t.Helper()
-	p := &pipeline{overlay: newOverlay(t, "ipv4", true), app: runtime.NumCPU() - 1}
+	return pipelineOf(t, newOverlay(t, "ipv4", true), mode)
+}
+
+// newShortPipeline is one whose packets take the shortcut.
+func newShortPipeline(t *testing.T, mode Mode) *pipeline {
+	t.Helper()
+	p := pipelineOf(t, shortOverlay(t, "ipv4", true, true), mode)
+	for what, why := range p.b.ShortcutStatus(t.Context()).Problems {
+		t.Fatalf("%s: %s", what, why)
+	}
+	return p
+}
+
+func pipelineOf(t *testing.T, o overlay, mode Mode) *pipeline {
+	t.Helper()
+	p := &pipeline{overlay: o, app: lastCPU(t)}
 	for _, c := range []*container{p.ca, p.cb} {
 		c.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1") // nobody says anything but the generator
 	}

@@ -14,6 +14,8 @@ type steeredNetwork struct {
 	// turning: the VXLAN device is as the mode wants it, and the endpoints are yet to have their turn. Meanwhile packets stay on the
 	// cores where they come in: one sent to a core that its device does not steer to yet could be overtaken by the next.
 	turning bool
+	// direct: packets take the shortcut past the VXLAN device, so only the container's stage has a core to be chosen.
+	direct bool
 }
 
 // live tells whether the programs send the network's packets to other cores.
@@ -33,6 +35,7 @@ const (
 // steerNetwork makes a network's VXLAN device hand its packets on to other cores, or ends that.
 func (d *Datapath) steerNetwork(ctx context.Context, n Network, vx link) {
 	s := d.steer
+	direct := d.takesShortcut(n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := d.adoptSteering(ctx)
@@ -40,7 +43,7 @@ func (d *Datapath) steerNetwork(ctx context.Context, n Network, vx link) {
 	switch {
 	case err != nil:
 	case n.Steering.steered():
-		err = d.beginSteering(ctx, n, vx)
+		err = d.beginSteering(ctx, n, vx, direct)
 	case known && !had.ended():
 		err = d.endSteering(ctx, n.VNI, vx)
 	}
@@ -49,17 +52,17 @@ func (d *Datapath) steerNetwork(ctx context.Context, n Network, vx link) {
 
 // beginSteering works from the wire inwards: a device gets its mask when packets come to it with a hash that we wrote. That says
 // no more than that they stay, until settleSteering.
-func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error {
+func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link, direct bool) error {
 	if err := d.loadSteering(ctx); err != nil {
 		return err
 	}
 	s := d.steer
-	kernel, want := Off, steeredNetwork{mode: n.Steering, turning: true}
+	kernel, want := Off, steeredNetwork{n.Steering, true, direct}
 	if s.networks[n.VNI].live() {
 		kernel, want.turning = n.Steering, false
 	}
 	if s.networks[n.VNI] != want {
-		if err := s.programs.setNetwork(n.VNI, kernel, 0); err != nil {
+		if err := s.programs.setNetwork(n.VNI, kernel, direct, 0); err != nil {
 			return err
 		}
 		s.networks[n.VNI] = want
@@ -82,16 +85,17 @@ func (d *Datapath) beginSteering(ctx context.Context, n Network, vx link) error 
 // programs know the network until its endpoints have had their turn too.
 func (d *Datapath) endSteering(ctx context.Context, vni VNI, vx link) error {
 	s := d.steer
-	if err := s.programs.setNetwork(vni, Off, 0); err != nil {
+	direct := s.networks[vni].direct
+	if err := s.programs.setNetwork(vni, Off, direct, 0); err != nil {
 		return err
 	}
-	s.networks[vni] = steeredNetwork{mode: Off}
+	s.networks[vni] = steeredNetwork{mode: Off, direct: direct}
 	s.programs.drain(ctx, func(bucket int) bool {
 		return s.programs.flows.values[bucket].Vni == uint32(vni) && (s.programs.aimed(bucket) || s.programs.away(bucket))
 	})
 	err := d.setHostRPS(ctx, vx.name, CPUSet{})
 	err = errors.Join(err, d.detachHost(ctx, hook{device: vx.index}, nameVXLAN, s.programs.tcx))
-	s.networks[vni] = steeredNetwork{mode: Off, turning: err == nil}
+	s.networks[vni] = steeredNetwork{Off, err == nil, direct}
 	return err
 }
 
@@ -108,8 +112,9 @@ func (d *Datapath) settleSteering(ctx context.Context, n Network) {
 	var err error
 	if network.mode.steered() {
 		// What came before the programs saw the first packet is to be gone: they know nothing of it.
-		if err = s.programs.setNetwork(n.VNI, network.mode, s.config.Quiet); err == nil {
-			s.networks[n.VNI] = steeredNetwork{mode: network.mode}
+		if err = s.programs.setNetwork(n.VNI, network.mode, network.direct, s.config.Quiet); err == nil {
+			network.turning = false
+			s.networks[n.VNI] = network
 		}
 	} else {
 		err = d.forgetNetwork(ctx, n.VNI)

@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -29,9 +28,16 @@ func TestSteerKeepsOrderWhileFlowsMigrate(t *testing.T) {
 		}
 		packets = n
 	}
-	for _, flows := range []int{1, 8, 64} {
-		t.Run(fmt.Sprintf("%d flows", flows), func(t *testing.T) {
-			p := newPipeline(t, Dynamic)
+	for _, c := range []struct {
+		name     string
+		flows    int
+		pipeline func(*testing.T, Mode) *pipeline
+	}{
+		{"1 flow", 1, newPipeline}, {"8 flows", 8, newPipeline}, {"64 flows", 64, newPipeline},
+		{"1 flow, shortcut", 1, newShortPipeline}, {"64 flows, shortcut", 64, newShortPipeline},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, flows := c.pipeline(t, Dynamic), c.flows
 			g, r := p.generator(flows), p.reader(flows)
 			stop := p.shuffle(func(slot func() uint32) {
 				p.b.steer.programs.publish(func(table []steerPlan) {

@@ -365,10 +365,7 @@ func (w *steerWire) vxlanRows() map[string]vxlanRow {
 	tag := w.tag(wireBucket)
 	in := metadata{Tag: tag, Priority: wireNumber, Hash: 0x12345678}
 	hashed := func(slot int, number uint32) uint32 { return w.cores.values[slot].Hash + number }
-	out := func(slot int) metadata {
-		h := hashed(slot, wireNumber)
-		return metadata{Tag: tag, Priority: wireNumber, Hash: h, Known: h}
-	}
+	out := func(slot int) metadata { return w.addressed(slot, wireBucket, wireNumber) }
 	want := func(container uint32) steerFlow {
 		return steerFlow{Want: slotInline | container<<16, Vxlan: slotInline}
 	}
@@ -393,7 +390,7 @@ func (w *steerWire) vxlanRows() map[string]vxlanRow {
 		"retired":       {flow: want(slotThird), passage: at(slotOther), retired: wirePassed, want: out(slotThird), after: moved, counts: migration},
 		"second choice not taken yet": {flow: want(slotThird | slotSecond), passage: at(slotOther), retired: wirePassed - 1, want: out(slotOther),
 			after: held, counts: kept},
-		"no slot here": {flow: want(slotInline), passage: at(slotInline), apart: true, want: metadata{Tag: tag, Priority: wireNumber},
+		"no slot here": {flow: want(slotInline), passage: at(slotInline), apart: true, want: metadata{Tag: w.tag(wireNumber)},
 			after: then(slotNone), counts: stay},
 		"vxlan stage settled elsewhere": {flow: steerFlow{Want: slotThird | slotOther<<16, Vxlan: slotThird}, passage: at(slotOther), want: out(slotOther),
 			after: then(slotOther), counts: hop},
@@ -405,10 +402,10 @@ func (w *steerWire) vxlanRows() map[string]vxlanRow {
 	missed := steerStageCounts{Skbs: 1, Missed: 1}
 	here := hashed(slotHere, wireNumber)
 	rows["handed on"] = vxlanRow{flow: want(slotOther), passage: at(slotOther), in: metadata{Tag: tag, Hash: here},
-		want:  metadata{Tag: tag, Hash: hashed(slotOther, wireNumber), Known: hashed(slotOther, wireNumber)},
+		want:  out(slotOther),
 		after: then(slotOther), counts: hop}
 	rows["handed on to another core"] = vxlanRow{flow: want(slotOther), passage: at(slotOther), in: metadata{Tag: tag, Hash: hashed(slotThird, 5)},
-		want: metadata{Tag: tag, Hash: hashed(slotThird, 5), Known: hashed(slotThird, 5)}, after: at(slotOther), counts: missed}
+		want: metadata{Hash: hashed(slotThird, 5), Known: hashed(slotThird, 5)}, after: at(slotOther), counts: missed}
 	rows["untagged"] = vxlanRow{flow: want(slotOther), passage: at(slotOther), in: alien, want: untouched, after: at(slotOther), counts: missed}
 	return rows
 }
@@ -451,7 +448,7 @@ func TestSteerWireRelay(t *testing.T) {
 	w.passages.values[wireBucket] = before
 	got := w.send(t, packet, 0, metadata{Tag: w.tag(wireBucket), Priority: wireNumber})
 	hash := w.cores.values[slotOther].Hash + wireNumber
-	if want := (metadata{Tag: w.tag(wireBucket), Hash: hash, Known: hash}); got != want {
+	if want := (metadata{Hash: hash, Known: hash}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	after := before
@@ -481,12 +478,51 @@ func TestSteerWireRelayNotFromNIC(t *testing.T) {
 	}
 }
 
+// addressed is what a packet has on its way to the container's stage on a core.
+func (w *steerWire) addressed(slot int, bucket, number uint32) metadata {
+	h := w.cores.values[slot].Hash + number&^0x7fff + bucket
+	return metadata{Tag: w.tag(int(number & 0x7fff)), Hash: h, Known: h}
+}
+
+// What falcon_nic has tagged and the shortcut has brought here is sent on as falcon_vxlan does with the rest; but it has not been at the vxlan
+// device.
+func TestSteerWireHostFromShortcut(t *testing.T) {
+	w := newSteerWire(t, 3)
+	w.test(t, w.objects.FalconHost)
+	packet := someConversation().frame().bytes
+	for name, r := range w.vxlanRows() {
+		if r.in.Priority == 0 || r.in == alien {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			w.wipe()
+			w.flows.values[wireBucket], w.passages.values[wireBucket] = r.flow, r.passage
+			w.retire(wireBucket, r.retired, r.polling)
+			if r.apart {
+				w.slots.values[w.cpu].Slot = slotInline
+				defer func() { w.slots.values[w.cpu].Slot = slotHere }()
+			}
+			if got := w.send(t, packet, 0, r.in); got != r.want {
+				t.Errorf("%+v, want %+v", got, r.want)
+			}
+			r.counts.Skbs = 0
+			if got := w.here().Vxlan; got != r.counts {
+				t.Errorf("counted\n%+v, want\n%+v", got, r.counts)
+			}
+			r.after.Skbs = 0
+			if got := w.passages.values[wireBucket]; got != r.after {
+				t.Errorf("passage\n%+v, want\n%+v", got, r.after)
+			}
+		})
+	}
+}
+
 // Before the container's device, a packet from elsewhere is given a hash that keeps it here.
 func TestSteerWireHost(t *testing.T) {
 	w := newSteerWire(t, 3)
 	w.test(t, w.objects.FalconHost)
 	packet := someConversation().frame().bytes
-	tagged := metadata{Tag: w.tag(wireBucket), Priority: 5, Hash: 0x87654321}
+	tagged := metadata{Tag: w.tag(wireNumber), Hash: 0x87654321}
 	tagged.Known = tagged.Hash
 	w.line(3)
 	if got := w.send(t, packet, 0, tagged); got != tagged {
@@ -507,15 +543,19 @@ func TestSteerWireArrival(t *testing.T) {
 	w := newSteerWire(t, 3)
 	w.test(t, w.objects.FalconArrival)
 	packet := someConversation().frame().bytes
+	const large = 0x98765
 	arrived := arrivalOf(wireNumber, w.cpu, benchPoll)
-	tag := w.tag(wireBucket)
+	through := func(slot int, number uint32) metadata { return w.addressed(slot, wireBucket, number) }
 	for name, c := range map[string]struct {
 		in   metadata
 		want steerArrival
 	}{
-		"with its number":       {metadata{Tag: tag, Hash: w.cores.values[slotHere].Hash + wireNumber}, arrived},
-		"at another core":       {metadata{Tag: tag, Hash: w.cores.values[slotOther].Hash + wireNumber}, steerArrival{}},
-		"without a hash":        {metadata{Tag: tag}, steerArrival{}},
+		"with its number":       {through(slotHere, wireNumber), arrived},
+		"with a large number":   {through(slotHere, large), arrivalOf(large, w.cpu, benchPoll)},
+		"past the veth":         {metadata{Tag: w.tag(wireBucket), Priority: wireNumber, Hash: 0x12345678}, arrived},
+		"past the veth, inline": {metadata{Tag: w.tag(wireBucket), Priority: wireNumber}, arrived},
+		"at another core":       {through(slotOther, wireNumber), steerArrival{}},
+		"without a hash":        {metadata{Tag: w.tag(wireNumber)}, steerArrival{}},
 		"untagged":              {metadata{Tag: wireBucket, Hash: w.cores.values[slotHere].Hash + wireNumber}, steerArrival{}},
 		"untagged, with a hash": {alien, steerArrival{}},
 	} {
@@ -523,8 +563,8 @@ func TestSteerWireArrival(t *testing.T) {
 			w.wipe()
 			w.here().Polls = benchPoll
 			got := w.send(t, packet, 0, c.in)
-			if got.Tag != 0 || got.Hash != 0 || got.Known == 0 || got.Known == c.in.Hash || got.Priority != c.in.Priority {
-				t.Errorf("%+v: want no tag and no hash but the kernel's own", got)
+			if got.Tag != 0 || got.Hash != 0 || got.Known == 0 || got.Known == c.in.Hash || got.Priority != alienPriority(c.in) {
+				t.Errorf("%+v: want no tag, number or hash but the kernel's own", got)
 			}
 			if got := w.arrivals.values[wireBucket]; got != c.want {
 				t.Errorf("arrival\n%+v, want\n%+v", got, c.want)
@@ -535,4 +575,12 @@ func TestSteerWireArrival(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alienPriority is what is not ours to take off.
+func alienPriority(m metadata) uint32 {
+	if m == alien {
+		return m.Priority
+	}
+	return 0
 }

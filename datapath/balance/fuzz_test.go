@@ -63,7 +63,8 @@ func (s *source) input(n int) Input {
 		in.Cores[i] = CoreLoad{Busy: s.float(1.1), Softirq: s.float(1), Backlog: s.index(1000), Drops: uint64(s.float(1000))}
 	}
 	for range s.below(12) {
-		f := Flow{Bucket: s.index(40), NIC: s.index(n), Current: s.placement(n), Since: time.Duration(s.float(float64(time.Second)))}
+		f := Flow{Bucket: s.index(40), NIC: s.index(n), Current: s.placement(n), Since: time.Duration(s.float(float64(time.Second))),
+			Free: Freedom(s.below(3))}
 		for stage := range f.Rate {
 			f.Rate[stage] = s.float(800e3)
 		}

@@ -18,7 +18,17 @@ type Flow struct {
 	Rate    [Stages]float64 // skbs per second that each stage processed
 	Current Placement       // what the kernel does now, which may lag behind what was wanted
 	Since   time.Duration   // how long Current holds
+	Free    Freedom
 }
+
+// Freedom is which stages of a flow can be placed.
+type Freedom uint8
+
+const (
+	Free          Freedom = iota // both
+	FreeContainer                // there is no VXLAN stage
+	Bound                        // none
+)
 
 // Input is one tick's measurement. Buckets without packets need not be listed.
 type Input struct {

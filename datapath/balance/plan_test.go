@@ -41,6 +41,15 @@ func TestPlanSpreadsAnElephantThatFillsItsCore(t *testing.T) {
 	}
 }
 
+func TestPlanPlacesOnlyWhatIsFree(t *testing.T) {
+	for free, want := range map[Freedom]Placement{FreeContainer: {Inline, 1}, Bound: stay} {
+		f := Flow{Bucket: 7, Rate: [Stages]float64{NIC: 600_000, Container: 600_000}, Free: free}
+		if p := run(t, two(), []CoreLoad{{Busy: 1, Softirq: 1}, {Busy: 0.2}}, f); p.Want[7] != want {
+			t.Errorf("%d: %+v, want %+v: %s", free, p.Want[7], want, p.Reason)
+		}
+	}
+}
+
 func TestPlanNeverSendsToCoresThatAreNotAllowed(t *testing.T) {
 	m := two()
 	m.Cores[1].Allowed = false

@@ -25,12 +25,14 @@ func search(c *config, w *workspace, f *candidate) (best Placement, gain float64
 	cores := choices(c, w, f)
 	try(stay)
 	for _, v := range cores {
-		try(Placement{v, Inline})
+		if f.free == Free {
+			try(Placement{v, Inline})
+		}
 		if v != f.nic {
 			try(Placement{Inline, v})
 		}
 		for _, k := range cores {
-			if v != f.nic && v != k {
+			if f.free == Free && v != f.nic && v != k {
 				try(Placement{v, k})
 			}
 		}

@@ -32,6 +32,9 @@ func spread(c *config, s *state, w *workspace) int {
 // movable says whether a flow has been where it is for long enough. Where packets are dropped, two fifths of it are enough: two
 // ticks at first, so that the loads have been measured with it before it is judged.
 func movable(c *config, s *state, w *workspace, f *candidate) bool {
+	if f.free == Bound {
+		return false
+	}
 	b := &s.bucket[f.bucket]
 	hold := max(b.hold, c.set.Dwell)
 	if f.foot.has(func(core int16) bool { return w.core[core].Drops > 0 }) {

@@ -31,6 +31,7 @@ type candidate struct {
 	nic     int16
 	rate    [Stages]float64
 	since   time.Duration
+	free    Freedom
 	current Placement
 	place   Placement // where it is planned to be
 	seen    float64   // work on what arrives, as far as is known
@@ -72,7 +73,7 @@ func (w *workspace) collect(c *config, in *Input) {
 		if c.placeable(f.Current) {
 			current = f.Current.plain(int16(f.NIC))
 		}
-		e := candidate{bucket: f.Bucket, nic: int16(f.NIC), current: current, since: f.Since}
+		e := candidate{bucket: f.Bucket, nic: int16(f.NIC), current: current, since: f.Since, free: f.Free}
 		for s, r := range f.Rate {
 			e.rate[s] = within(r, mostRate)
 		}
