@@ -2,10 +2,11 @@ package datapath
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A trace tells which way the packets of each flow go, of one network, as long as it was asked to.
@@ -90,8 +91,12 @@ func TestShortcutTraceIsBounded(t *testing.T) {
 	p := o.a.short.programs
 	most := p.objects.TracedFlows.MaxEntries()
 	for i := range most {
-		if err := p.objects.TracedFlows.Put(shortcutTracedFlow{Vni: 1, Ethertype: uint16(i), SourcePort: uint16(i >> 16)}, shortcutTraced{}); err != nil {
-			t.Fatal(fmt.Errorf("entry %d: %w", i, err))
+		err := p.objects.TracedFlows.Put(shortcutTracedFlow{Vni: 1, Ethertype: uint16(i), SourcePort: uint16(i >> 16)}, shortcutTraced{})
+		if errors.Is(err, unix.E2BIG) {
+			break // somebody has said something meanwhile
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	o.ca.ping(o.cb.Addresses[0].Addr(), "-c 3")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"falcon/datapath"
+	"falcon/driver"
 	"falcon/tests/bench/load"
 	"falcon/tests/lab"
 )
@@ -29,8 +30,9 @@ const (
 type siege struct {
 	overlay
 	pair
-	mode datapath.Mode
-	calm *[]time.Duration // the longest gaps of the last windows in which nothing happened to host b
+	mode  datapath.Mode
+	short string           // --shortcut
+	calm  *[]time.Duration // the longest gaps of the last windows in which nothing happened to host b
 }
 
 // Whatever happens to falcon, the packets that it steers arrive in order, all of those that there is room for, and without
@@ -45,17 +47,20 @@ func TestSteersOnUnderLoad(t *testing.T) {
 	all := []event{killed, leftDead, restarted, upgraded, replaced, moved, turned, turnedOff, watched, peopled}
 	for _, c := range []struct {
 		mode          datapath.Mode
+		short         string
 		flows         int
 		flood, steady []event
 	}{
-		{datapath.Static, 1, few, few},
-		{datapath.Static, 8, all[:len(all)-2], all},
-		{datapath.Dynamic, 1, few, few},
-		{datapath.Dynamic, 8, []event{killed, replaced, turned}, []event{killed, restarted, turned}},
+		{datapath.Static, driver.ShortcutOff, 1, few, few},
+		{datapath.Static, driver.ShortcutOff, 8, all[:len(all)-2], all},
+		{datapath.Dynamic, driver.ShortcutOff, 1, few, few},
+		{datapath.Dynamic, driver.ShortcutOff, 8, []event{killed, replaced, turned}, []event{killed, restarted, turned}},
+		// A change of modes is left out: GRO at the container's device may reorder what it holds when hashes change.
+		{datapath.Static, driver.ShortcutOn, 8, []event{killed, leftDead, moved}, []event{killed, upgraded}},
 	} {
-		t.Run(fmt.Sprintf("%s, %d flows", c.mode, c.flows), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, %d flows, shortcut %s", c.mode, c.flows, c.short), func(t *testing.T) {
 			s := s
-			s.t, s.mode = t, c.mode
+			s.t, s.mode, s.short = t, c.mode, c.short
 			s.configure()
 			managed := s.endureFlood(c.flows, c.flood)
 			s.endureSteady(c.flows, steadyShare*managed, c.steady)
@@ -87,7 +92,7 @@ func newSiege(t *testing.T) siege {
 func (s siege) configure() {
 	s.t.Helper()
 	for _, h := range s.Hosts {
-		h.Plugin.SetArgs(withFlag(h.Plugin.Args(), "--steering", string(s.mode))...)
+		h.Plugin.SetArgs(withFlag(withFlag(h.Plugin.Args(), "--steering", string(s.mode)), "--shortcut", s.short)...)
 		s.restart(h)
 		s.awaitSteering(h, s.mode)
 	}
