@@ -30,6 +30,7 @@ func main() {
 		exit(err)
 	}
 	only := flag.String("experiment", "", "run this one only")
+	subjects := flag.String("subjects", "", "compare these only, separated by commas")
 	quick := flag.Bool("quick", false, "short form")
 	out := flag.String("out", "out/bench", "directory for the report")
 	flag.Parse()
@@ -37,7 +38,7 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	exit(run(ctx, *only, *quick, *out))
+	exit(run(ctx, *only, *subjects, *quick, *out))
 }
 
 func exit(err error) {
@@ -49,13 +50,13 @@ func exit(err error) {
 }
 
 // run runs experiments and writes the report, of a run that was interrupted too.
-func run(ctx context.Context, only string, quick bool, out string) error {
+func run(ctx context.Context, only, subjects string, quick bool, out string) error {
 	experiments := experiment.Find(only)
 	if len(experiments) == 0 {
 		return fmt.Errorf("experiment %q: must be one of %s", only, strings.Join(experiment.Names(), ", "))
 	}
 	r := report.New(report.Collect(quick))
-	if err := measure(ctx, experiments, quick, r); err != nil {
+	if err := measure(ctx, experiments, subjects, quick, r); err != nil {
 		r.Fail("bench", err)
 	}
 	r.Took = time.Since(r.Began)
@@ -64,7 +65,7 @@ func run(ctx context.Context, only string, quick bool, out string) error {
 	return errors.Join(written, r.Err())
 }
 
-func measure(ctx context.Context, experiments []experiment.Experiment, quick bool, r *report.Report) (failure error) {
+func measure(ctx context.Context, experiments []experiment.Experiment, subjects string, quick bool, r *report.Report) (failure error) {
 	var bed *subject.Bed
 	if slices.ContainsFunc(experiments, func(x experiment.Experiment) bool { return x.Bed }) {
 		fmt.Println("two hosts, their engines and networks ...")
@@ -73,6 +74,11 @@ func measure(ctx context.Context, experiments []experiment.Experiment, quick boo
 			return err
 		}
 		defer func() { failure = errors.Join(failure, bed.Close()) }()
+		if subjects != "" {
+			if err := bed.Only(strings.Split(subjects, ",")); err != nil {
+				return err
+			}
+		}
 		r.Versions, r.Pinned = bed.Versions(ctx), bed.Cores.Describe()
 	}
 	steps := 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -119,6 +120,25 @@ func (b *Bed) Close() error { return b.lab.Close() }
 
 // Subjects are all of them, those that are missing included, in the order in which they are measured.
 func (b *Bed) Subjects() []Subject { return slices.Clone(b.subjects) }
+
+// Only leaves out all subjects but some.
+func (b *Bed) Only(names []string) error {
+	var known []string
+	for _, s := range b.subjects {
+		known = append(known, s.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("subject %q: must be of %s", name, strings.Join(known, ", "))
+		}
+	}
+	for i, s := range b.subjects {
+		if !slices.Contains(names, s.Name) {
+			b.subjects[i].Missing = "left out of this run"
+		}
+	}
+	return nil
+}
 
 // Enter makes the machine ready for a subject and undoes what another one's Enter did. It costs nothing when the subject
 // has been entered already.
