@@ -300,6 +300,33 @@ func TestShortcutFollows(t *testing.T) {
 	}
 }
 
+// When a host's address on the underlay changes, packets go to and come from the new one, and the old one is a stranger's.
+func TestShortcutFollowsTheUnderlay(t *testing.T) {
+	for underlay, next := range map[string]string{"ipv4": "192.0.2.102/24", "ipv6": "2001:db8:99::102/64"} {
+		t.Run(underlay, func(t *testing.T) {
+			t.Parallel()
+			o := shortOverlay(t, underlay, true, true)
+			talk(t, o.ca, o.cb)
+			old, now := o.b.under, mustPrefix(next)
+			o.b.ip("addr del %s dev u0", netip.PrefixFrom(old, now.Bits()))
+			o.b.ip("addr add %s dev u0 nodad", now)
+			o.b.under = now.Addr()
+			o.b.ensureNetwork(o.b.network(labVNI))
+			fa, fb := o.forwardings()
+			o.b.sync(o.b.network(labVNI), fb)
+			o.a.sync(o.a.network(labVNI), fa)
+			in, out := o.a.way("in"), o.a.way("out")
+			talk(t, o.ca, o.cb)
+			if o.a.way("in") < in+100 || underlay == "ipv4" && o.a.way("out") < out+100 {
+				t.Errorf("the shortcut is not taken any more: %+v", o.a.ShortcutStatus(t.Context()))
+			}
+			if _, known := o.a.short.networks[labVNI].hosts[old]; known {
+				t.Errorf("%s may still send", old)
+			}
+		})
+	}
+}
+
 func sendDatagram(to netip.AddrPort, what string) error {
 	c, err := net.Dial("udp", to.String())
 	if err != nil {

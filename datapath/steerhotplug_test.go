@@ -1,4 +1,4 @@
-//go:build unplug
+//go:build guest
 
 package datapath
 
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The tests with this tag take CPUs from the whole machine: `make test-kernels` builds them, and runs them in machines of its own.
+// Tests with this tag want a machine of their own, as `make test-kernels` has: these take CPUs from it, others need what not every kernel has.
 
 // requireUnplug protects a machine on which somebody tries the tag.
 func requireUnplug(t *testing.T) {

@@ -60,7 +60,7 @@ func TestKernels(t *testing.T) {
 func buildTest(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "datapath.test")
-	if _, err := output(t.Context(), root, "env", "CGO_ENABLED=0", "go", "test", "-c", "-tags", "unplug", "-o", file, "./datapath"); err != nil {
+	if _, err := output(t.Context(), root, "env", "CGO_ENABLED=0", "go", "test", "-c", "-tags", "guest", "-o", file, "./datapath"); err != nil {
 		t.Fatal(err)
 	}
 	return file

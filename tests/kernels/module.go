@@ -15,7 +15,7 @@ import (
 // missing here shows as "operation not supported" or "no such file or directory" of what needs it.
 var wantedModules = []string{
 	"crc32c_generic", // libcrc32c asks the kernel for it by name
-	"vxlan", "bridge", "br_netfilter", "veth", "dummy",
+	"vxlan", "bridge", "br_netfilter", "veth", "dummy", "8021q",
 	"sch_ingress", "cls_bpf", "act_bpf", "act_gact", "act_mirred", "cls_matchall", "cls_u32", "sch_fq_codel",
 	"nf_tables", "nf_conntrack", "nft_ct", "nft_nat", "nft_masq", "nft_chain_nat", "nft_compat",
 	"xt_addrtype", "xt_comment", "xt_conntrack", "xt_MASQUERADE", "xt_nat", "xt_tcpudp",
