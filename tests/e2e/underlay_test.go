@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"falcon/driver"
 	"falcon/tests/lab"
 )
 
@@ -58,8 +59,14 @@ func (f *fixture) carries(t *testing.T, underlay []netip.Addr, mtu int) {
 	}
 	for i, h := range f.Hosts {
 		f.healthy(h)
-		if got := f.status(h).Host.Underlay.Address; got != underlay[i] {
+		s := f.status(h)
+		if got := s.Host.Underlay.Address; got != underlay[i] {
 			t.Errorf("underlay of %s is %v, want %v", h.Name, got, underlay[i])
+		}
+		for _, n := range s.Networks {
+			if n.Shortcut.Mode == driver.ShortcutOn && (!n.Shortcut.Active || n.Shortcut.Ways["in"].Packets == 0) {
+				t.Errorf("%s does not use the shortcut: %+v", h.Name, n.Shortcut)
+			}
 		}
 	}
 }
