@@ -52,7 +52,7 @@ func inScratch(f func(p *Datapath) error) error {
 	if err != nil {
 		return err
 	}
-	p.steer.adopted = true // what a daemon has pinned is not this namespace's
+	p.steer.adopted, p.short.adopted = true, true // what a daemon has pinned is not this namespace's
 	return errors.Join(f(p), p.Close())
 }
 

@@ -33,12 +33,22 @@ func TestProbeSteering(t *testing.T) {
 	}
 }
 
-// A daemon's pinned maps are not taken over by who only looks.
+// A daemon's pinned maps are not taken over by who only looks, nor emptied because the networks are none of theirs.
 func TestProbeLeavesPinsAlone(t *testing.T) {
 	requireRoot(t)
 	err := inScratch(func(p *Datapath) error {
-		p.steer.config.Pins = filepath.Join(bpffs(t), "falcon")
+		pins := bpffs(t)
+		p.steer.config.Pins, p.short.config.Pins = filepath.Join(pins, "falcon"), filepath.Join(pins, "shortcut")
 		if err := os.MkdirAll(p.steer.config.Pins, 0o700); err != nil {
+			return err
+		}
+		daemons, err := openShortcut(p.short.config, false)
+		if err != nil {
+			return err
+		}
+		defer daemons.close()
+		const vni = 77
+		if err := daemons.setLive(vni, true); err != nil {
 			return err
 		}
 		for _, trial := range trials() {
@@ -49,6 +59,13 @@ func TestProbeLeavesPinsAlone(t *testing.T) {
 		entries, err := os.ReadDir(p.steer.config.Pins)
 		if len(entries) > 0 {
 			t.Errorf("pinned: %v", entries)
+		}
+		left := map[VNI]*shortNetwork{}
+		if err := daemons.read(left); err != nil || left[vni] == nil || !left[vni].live {
+			t.Errorf("the daemon's network is not on the shortcut any more: %v, %v", left, err)
+		}
+		if _, err := os.Stat(filepath.Join(p.short.config.Pins, shortcutMapTraffics)); err != nil {
+			t.Error(err)
 		}
 		return err
 	})
