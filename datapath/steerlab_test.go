@@ -265,7 +265,7 @@ func (a *traffic) stop(t *testing.T) orderly {
 	}
 	got := a.p.settle(a.reader, a.before)
 	n, sent := got.Total(), a.p.cameIn()-a.before
-	return orderly{sent, sent - n.Received, n.Reordered, n.Duplicates, got.Dropped + a.p.backlogDrops() - a.drops}
+	return orderly{sent, sent - n.Received, n.Reordered, n.Duplicates, got.Dropped + a.p.backlogDrops() - a.drops, 0}
 }
 
 // place publishes one placement for all buckets.
