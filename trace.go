@@ -104,9 +104,9 @@ func (m traceMatch) has(f datapath.TracedFlow) bool {
 
 // printTrace lists flows, those with the most packets first, and explains the ways that they went.
 func printTrace(out io.Writer, trace datapath.Trace) error {
-	if len(trace.Flows) == 0 {
-		fmt.Fprintln(out, "no packets")
-		return nil
+	if len(trace.Flows) == 0 && trace.Lost == 0 {
+		_, err := fmt.Fprintln(out, "no packets")
+		return err
 	}
 	slices.SortFunc(trace.Flows, func(a, b datapath.TracedFlow) int {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), a.Source.Compare(b.Source), a.Target.Compare(b.Target), strings.Compare(a.Way, b.Way))
@@ -119,7 +119,7 @@ func printTrace(out io.Writer, trace datapath.Trace) error {
 		seen[f.Way] = true
 	}
 	if trace.Lost > 0 {
-		fmt.Fprintf(w, "and %d packets of flows beyond the %d that are kept\n", trace.Lost, len(trace.Flows))
+		fmt.Fprintf(w, "and %d packets of flows for which there was no room\n", trace.Lost)
 	}
 	fmt.Fprintln(w)
 	for _, way := range datapath.Ways() {

@@ -43,7 +43,7 @@ udp               [fd00::3]:53   [fd00::2]:4001  300      30000  in
 tcp               10.0.0.2:4000  10.0.0.3:80     20       2000   out
 ethertype 0x88cc  -              -               2        200    kernel_kind
 arp               10.0.0.2       10.0.0.3        1        100    kernel_kind
-and 7 packets of flows beyond the 4 that are kept
+and 7 packets of flows for which there was no room
 
 in           shortcut: from another host to a container
 kernel_kind  kernel's way: ARP, neighbour discovery, a fragment, IP options or extension headers, or not IP

@@ -20,7 +20,6 @@
  * and the container looks at any of these but RPS and GRO, and the last program clears all.
  */
 #define TAG_NUMBER  0x7fffU
-#define NUMBER_LOW  15
 #define NUMBER_HIGH (NUMBERS - 1 - TAG_NUMBER)
 
 /*

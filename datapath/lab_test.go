@@ -225,6 +225,12 @@ func twoHosts(t testing.TB, underlay string) (a, b *labHost) {
 	a, b = newHost(t, "hA"), newHost(t, "hB")
 	a.ip("link add u0 mtu 1600 type veth peer name u0 netns %s", b.name)
 	b.ip("link set u0 mtu 1600")
+	addressUnderlay(underlay, a, b)
+	return a, b
+}
+
+// addressUnderlay gives two hosts that are on one wire, with a device u0 each, addresses there.
+func addressUnderlay(underlay string, a, b *labHost) {
 	for i, h := range []*labHost{a, b} {
 		prefix := netip.MustParsePrefix(fmt.Sprintf(underlays[underlay], i+1))
 		h.ip("addr add %s dev u0 nodad", prefix)
@@ -234,7 +240,6 @@ func twoHosts(t testing.TB, underlay string) (a, b *labHost) {
 	a.waitUp("u0")
 	b.waitUp("u0")
 	a.peers, b.peers = []*labHost{b}, []*labHost{a}
-	return a, b
 }
 
 func (h *labHost) network(vni VNI) Network {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -206,6 +207,11 @@ func (d *Datapath) changeSources(have, want *sources) error {
 			gone[s] = struct{}{}
 		}
 	}
+	return d.editSources(have, added, gone)
+}
+
+// editSources adds to the sets and removes from them. have follows, and is forgotten if that fails.
+func (d *Datapath) editSources(have *sources, added, gone map[source]struct{}) error {
 	if len(added)+len(gone) == 0 {
 		return nil
 	}
@@ -227,7 +233,9 @@ func (d *Datapath) changeSources(have, want *sources) error {
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("change sets of table %s: %w", sourceTable, err)
 	}
-	d.short.sources = want
+	maps.Copy(have.hosts, added)
+	maps.DeleteFunc(have.hosts, func(s source, _ struct{}) bool { _, is := gone[s]; return is })
+	d.short.sources = have
 	return nil
 }
 
@@ -252,6 +260,23 @@ func elementsOf(hosts map[source]struct{}) map[string][]nftables.SetElement {
 		elements[set] = append(elements[set], nftables.SetElement{Key: key})
 	}
 	return elements
+}
+
+// changeSource lets a host send for a network, or not any more.
+func (d *Datapath) changeSource(s source, there bool) error {
+	have := d.short.sources
+	if have == nil {
+		return nil // the next pass makes the table as it should be
+	}
+	one, none := map[source]struct{}{s: {}}, map[source]struct{}{}
+	_, known := have.hosts[s]
+	switch {
+	case known == there:
+		return nil
+	case there:
+		return d.editSources(have, one, none)
+	}
+	return d.editSources(have, none, one)
 }
 
 // removeSources takes the table away if it is there.

@@ -42,6 +42,22 @@ var ways = map[shortcutWay]string{
 
 // ShortcutStatus reads the counters.
 func (d *Datapath) ShortcutStatus(context.Context) ShortcutStatus {
+	status := d.shortcutCounters()
+	if len(status.Networks) == 0 {
+		return status
+	}
+	elsewhere, err := d.droppedElsewhere()
+	if err != nil {
+		status.Problems["counters"] = err.Error()
+	}
+	if elsewhere.Packets > 0 {
+		status.Unknown["dropped_device"] = elsewhere
+	}
+	return status
+}
+
+// shortcutCounters is what can be told without asking netfilter.
+func (d *Datapath) shortcutCounters() ShortcutStatus {
 	s := d.short
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,13 +68,6 @@ func (d *Datapath) ShortcutStatus(context.Context) ShortcutStatus {
 	var err error
 	if status.Unknown, err = s.programs.count(noNetwork); err != nil {
 		status.Problems["counters"] = err.Error()
-	}
-	elsewhere, err := d.droppedElsewhere()
-	if err != nil {
-		status.Problems["counters"] = err.Error()
-	}
-	if elsewhere.Packets > 0 {
-		status.Unknown["dropped_device"] = elsewhere
 	}
 	for vni, n := range s.networks {
 		of := ShortcutNetwork{Active: n.live && n.obstacle == nil}

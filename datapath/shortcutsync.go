@@ -30,13 +30,14 @@ func (d *Datapath) syncShortcut(ctx context.Context, n Network, f Forwarding, po
 	d.noteShortcut("network "+n.Name, d.updateShortcut(ctx, n, have, f, ports, around))
 }
 
-// takesShortcut tells whether a network's packets do, or are to soon.
+// takesShortcut tells whether a network's packets do, or will as soon as its endpoints are known. Where programs cannot be had, or people have
+// put something on the kernel's way, they do not.
 func (d *Datapath) takesShortcut(n Network) bool {
 	s := d.short
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have, known := s.networks[n.VNI]
-	return n.Shortcut && (!known || have.obstacle == nil)
+	return n.Shortcut && known && have.obstacle == nil
 }
 
 func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNetwork, f Forwarding, ports map[string]int, around surroundings) error {
@@ -248,8 +249,8 @@ func (d *Datapath) shortcutHost(n Network, host netip.Addr, there bool) {
 		} else {
 			err = dropEntry(d.short.programs.objects.Hosts, have.hosts, host, key)
 		}
-		if known := d.short.sources; known != nil {
-			d.noteShortcut(problemSources, d.changeSources(known, d.wantSources(known.device)))
+		if err := d.changeSource(source{n.VNI, host}, there); err != nil {
+			d.noteShortcut(problemSources, err)
 		}
 		return err
 	})

@@ -4,7 +4,6 @@ package datapath
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 )
 
@@ -14,17 +13,11 @@ func twoTaggedHosts(t testing.TB, underlay string) (a, b *labHost) {
 	a, b = newHost(t, "hA"), newHost(t, "hB")
 	a.ip("link add w0 mtu 1604 type veth peer name w0 netns %s", b.name)
 	b.ip("link set w0 mtu 1604")
-	for i, h := range []*labHost{a, b} {
-		prefix := netip.MustParsePrefix(fmt.Sprintf(underlays[underlay], i+1))
+	for _, h := range []*labHost{a, b} {
 		h.ip("link set w0 up")
 		h.ip("link add link w0 name u0 mtu 1600 type vlan id 5")
-		h.ip("addr add %s dev u0 nodad", prefix)
-		h.ip("link set u0 up")
-		h.under = prefix.Addr()
 	}
-	a.waitUp("u0")
-	b.waitUp("u0")
-	a.peers, b.peers = []*labHost{b}, []*labHost{a}
+	addressUnderlay(underlay, a, b)
 	return a, b
 }
 

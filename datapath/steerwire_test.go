@@ -410,29 +410,35 @@ func (w *steerWire) vxlanRows() map[string]vxlanRow {
 	return rows
 }
 
+// check arranges a row, sends a packet, and looks at what came of it.
+func (w *steerWire) check(t *testing.T, r vxlanRow, packet []byte) {
+	t.Helper()
+	w.wipe()
+	w.flows.values[wireBucket], w.passages.values[wireBucket] = r.flow, r.passage
+	w.retire(wireBucket, r.retired, r.polling)
+	if r.apart {
+		w.slots.values[w.cpu].Slot = slotInline
+		defer func() { w.slots.values[w.cpu].Slot = slotHere }()
+	}
+	if got := w.send(t, packet, 0, r.in); got != r.want {
+		t.Errorf("%+v, want %+v", got, r.want)
+	}
+	r.counts.Packets, r.counts.Bytes = r.counts.Skbs, r.counts.Skbs*uint64(len(packet))
+	if got := w.here().Vxlan; got != r.counts {
+		t.Errorf("counted\n%+v, want\n%+v", got, r.counts)
+	}
+	if got := w.passages.values[wireBucket]; got != r.after {
+		t.Errorf("passage\n%+v, want\n%+v", got, r.after)
+	}
+}
+
 func TestSteerWireVXLAN(t *testing.T) {
 	w := newSteerWire(t, 3)
 	w.test(t, w.objects.FalconVxlan)
 	packet := someConversation().frame().bytes
 	for name, r := range w.vxlanRows() {
 		t.Run(name, func(t *testing.T) {
-			w.wipe()
-			w.flows.values[wireBucket], w.passages.values[wireBucket] = r.flow, r.passage
-			w.retire(wireBucket, r.retired, r.polling)
-			if r.apart {
-				w.slots.values[w.cpu].Slot = slotInline
-				defer func() { w.slots.values[w.cpu].Slot = slotHere }()
-			}
-			if got := w.send(t, packet, 0, r.in); got != r.want {
-				t.Errorf("%+v, want %+v", got, r.want)
-			}
-			r.counts.Packets, r.counts.Bytes = r.counts.Skbs, r.counts.Skbs*uint64(len(packet))
-			if got := w.here().Vxlan; got != r.counts {
-				t.Errorf("counted\n%+v, want\n%+v", got, r.counts)
-			}
-			if got := w.passages.values[wireBucket]; got != r.after {
-				t.Errorf("passage\n%+v, want\n%+v", got, r.after)
-			}
+			w.check(t, r, packet)
 		})
 	}
 }
@@ -495,24 +501,8 @@ func TestSteerWireHostFromShortcut(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			w.wipe()
-			w.flows.values[wireBucket], w.passages.values[wireBucket] = r.flow, r.passage
-			w.retire(wireBucket, r.retired, r.polling)
-			if r.apart {
-				w.slots.values[w.cpu].Slot = slotInline
-				defer func() { w.slots.values[w.cpu].Slot = slotHere }()
-			}
-			if got := w.send(t, packet, 0, r.in); got != r.want {
-				t.Errorf("%+v, want %+v", got, r.want)
-			}
-			r.counts.Skbs = 0
-			if got := w.here().Vxlan; got != r.counts {
-				t.Errorf("counted\n%+v, want\n%+v", got, r.counts)
-			}
-			r.after.Skbs = 0
-			if got := w.passages.values[wireBucket]; got != r.after {
-				t.Errorf("passage\n%+v, want\n%+v", got, r.after)
-			}
+			r.counts.Skbs, r.after.Skbs = 0, 0
+			w.check(t, r, packet)
 		})
 	}
 }

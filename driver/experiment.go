@@ -92,15 +92,20 @@ type SteeringRequest struct {
 	Split *string `json:"split,omitempty"` // one of SplitModes; likewise
 }
 
-// maxSteeringRequest is ample, in bytes.
-const maxSteeringRequest = 1 << 10
+// maxCommandRequest is ample, in bytes.
+const maxCommandRequest = 1 << 10
+
+// decodeCommand reads JSON that has nothing which is not asked for.
+func decodeCommand(w http.ResponseWriter, r *http.Request, into any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCommandRequest))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
+}
 
 // putSteering takes a SteeringRequest.
 func (d *Driver) putSteering(w http.ResponseWriter, r *http.Request) {
 	var request SteeringRequest
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSteeringRequest))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&request)
+	err := decodeCommand(w, r, &request)
 	if err == nil && request.Mode == nil && request.Split == nil {
 		err = errors.New("no mode")
 	}

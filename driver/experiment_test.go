@@ -103,7 +103,7 @@ func TestBadExperimentIsRefused(t *testing.T) {
 		`{}`:                           "no mode",
 		``:                             "read request",
 		`{"mode":"off","shortcut":""}`: "unknown field",
-		`{"mode":"` + strings.Repeat("x", maxSteeringRequest) + `"}`: "too large",
+		`{"mode":"` + strings.Repeat("x", maxCommandRequest) + `"}`: "too large",
 	} {
 		code, text := putSteering(t, a, body)
 		if code != http.StatusBadRequest || !strings.Contains(text, says) || !strings.Contains(text, "off, static, dynamic") {

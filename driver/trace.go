@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,20 +21,15 @@ type TraceRequest struct {
 // MaxTrace is ample for a person, and bounds what somebody who went away costs.
 const MaxTrace = 10 * time.Minute
 
-// maxTraceRequest is ample, in bytes.
-const maxTraceRequest = 1 << 10
-
 // traceAPI has the handlers of TracePath.
 func (d *Driver) traceAPI(mux *http.ServeMux) {
 	mux.HandleFunc("PUT "+TracePath, func(w http.ResponseWriter, r *http.Request) {
 		var request TraceRequest
-		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxTraceRequest))
-		decoder.DisallowUnknownFields()
-		err := decoder.Decode(&request)
-		if err == nil {
-			err = d.startTrace(request)
+		if err := decodeCommand(w, r, &request); err != nil {
+			http.Error(w, fmt.Sprintf(`read request: %v: want {"network": NAME, "seconds": SECONDS}`, err), http.StatusBadRequest)
+			return
 		}
-		answerOr(w, struct{}{}, err)
+		answerOr(w, struct{}{}, d.startTrace(request))
 	})
 	mux.HandleFunc("GET "+TracePath, func(w http.ResponseWriter, _ *http.Request) {
 		trace, err := d.cfg.Datapath.Trace()
