@@ -147,7 +147,7 @@ var whyWays = map[string]string{
 	"local":            "shortcut: from one container to another of this host",
 	"kernel_group":     "kernel's way: broadcast or multicast, which is for several",
 	"kernel_unknown":   "kernel's way: its MAC or address is of no endpoint that is known, or the network is off the shortcut (falcon status)",
-	"kernel_kind":      "kernel's way: ARP, neighbour discovery, a fragment, IP options or extension headers, or not IP",
+	"kernel_kind":      "kernel's way: ARP, neighbour discovery, IP options or extension headers, or not IP",
 	"kernel_header":    "kernel's way: fragments, options or unknown VXLAN flags in its outer headers",
 	"kernel_size":      "kernel's way: too long for the path, so that its sender is told",
 	"kernel_refused":   "kernel's way: the kernel could not take the outer headers off, or put them on",

@@ -5,8 +5,8 @@
 //    ^                                                                            │
 //    └──────────────────────────────────────(falcon_out)── host's end of the veth <┘──> another container's veth
 //
-// Of datagrams that come in, a container's stack gets chains: they go by the queue of its veth, where GRO makes them. TCP is merged at
-// the NIC already.
+// Of datagrams that come in one upon another, a container's stack gets chains: they go by the queue of its veth, where GRO makes them.
+// TCP is merged at the NIC already.
 //
 // What is not plainly known to be between two endpoints of one network, or is of a kind that needs more, goes the kernel's way,
 // which is complete by itself. So whatever the maps lack makes packets slower, not lost.
@@ -20,6 +20,7 @@
 #include "shortcut.h"
 #include "decap.h"
 #include "encap.h"
+#include "pace.h"
 #include "source.h"
 #include "trace.h"
 
@@ -59,7 +60,7 @@ SEC("tc")
 int falcon_in(struct __sk_buff *skb)
 {
 	struct inbound in = {};
-	__u32 unknown = NO_NETWORK;
+	__u32 unknown = NO_NETWORK, flow;
 	struct traffic *t;
 	enum parsed outer;
 	enum way way;
@@ -94,8 +95,12 @@ int falcon_in(struct __sk_buff *skb)
 	if (!in.chained)
 		return bpf_redirect_peer(in.port, 0);
 	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. An odd number keeps it from being none. */
-	if (!(skb->tc_index & TAG_FLAG))
-		bpf_set_hash(skb, (__u32)in.source * 0x9e3779b1U | 1);
+	if (!(skb->tc_index & TAG_FLAG)) {
+		flow = ((__u32)in.source ^ in.port << 16) * 0x9e3779b1U;
+		if (!in_burst(flow))
+			return bpf_redirect_peer(in.port, 0);
+		bpf_set_hash(skb, flow | 1);
+	}
 	return bpf_redirect(in.port, 0);
 }
 

@@ -81,25 +81,32 @@ static __always_inline struct address mapped(__be32 ip4)
 	return (struct address){{0, 0, bpf_htonl(0xffff), ip4}};
 }
 
-/*
- * plain_ip4 tells whether a packet has nothing that is left to the kernel: neither options nor fragments. fits is how long
- * it may be at most.
- */
+/* plain_ip4 tells whether a packet has no options, which are left to the kernel. fits is how long it may be at most. */
 static __always_inline enum way plain_ip4(const struct iphdr *ip, __u32 fits)
 {
 	__u32 length = bpf_ntohs(ip->tot_len);
 
 	if (ip->version != 4 || ip->ihl < 5 || length > fits || (length && length < ip->ihl * 4))
 		return WAY_MALFORMED; /* a length of 0 is that of a merged packet beyond 64 KB */
-	return ip->ihl > 5 || ip->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE) ? WAY_KIND : WAY_IN;
+	return ip->ihl > 5 ? WAY_KIND : WAY_IN;
 }
 
-/* plain_ip6: what is neither TCP nor UDP may be neighbour discovery, a fragment, or hidden behind other headers. */
-static __always_inline enum way plain_ip6(const struct ipv6hdr *ip, __u32 fits)
+/* plain_ip6 wants TCP or UDP, in fragments at most: what is neither may be neighbour discovery, or hidden behind other headers. */
+static __always_inline enum way plain_ip6(const struct walk *w, __u32 fits, __u8 *protocol, bool *fragment)
 {
-	if (ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
+	struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
+	struct fraghdr *f = (void *)(ip + 1);
+
+	if (!REACHES(w, ip) || ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
 		return WAY_MALFORMED;
-	return ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP ? WAY_IN : WAY_KIND;
+	*protocol = ip->nexthdr;
+	*fragment = ip->nexthdr == IPPROTO_FRAGMENT;
+	if (*fragment) {
+		if (!REACHES(w, f))
+			return WAY_MALFORMED;
+		*protocol = f->nexthdr;
+	}
+	return *protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP ? WAY_IN : WAY_KIND;
 }
 
 /* Of IPv4 on Ethernet (RFC 826). */
@@ -120,6 +127,7 @@ struct inner {
 	__u8 protocol;
 	__u8 ecn; /* in the lowest two bits */
 	__u8 header; /* bytes of it */
+	bool fragment;
 };
 
 /* read_ip tells whether an IP packet, of so many bytes at most, could take the shortcut to an endpoint. */
@@ -135,13 +143,14 @@ static __always_inline enum way read_ip(struct walk *w, __be16 proto, const stru
 			return WAY_MALFORMED;
 		way = plain_ip4(ip4, fits);
 		theirs = ip4->daddr == to->ip4;
-		*inner = (struct inner){ip4->protocol, ip4->tos, sizeof(*ip4)};
+		*inner = (struct inner){ip4->protocol, ip4->tos, sizeof(*ip4), ip4->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE)};
 	} else if (proto == bpf_htons(ETH_P_IPV6)) {
 		if (!REACHES(w, ip6))
 			return WAY_MALFORMED;
-		way = plain_ip6(ip6, fits);
+		way = plain_ip6(w, fits, &inner->protocol, &inner->fragment);
 		theirs = same_address(&to->ip6, &ip6->daddr);
-		*inner = (struct inner){ip6->nexthdr, ip6->flow_lbl[0] >> 4, sizeof(*ip6)};
+		inner->ecn = ip6->flow_lbl[0] >> 4;
+		inner->header = sizeof(*ip6);
 	} else {
 		return WAY_KIND;
 	}

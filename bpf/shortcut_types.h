@@ -63,7 +63,7 @@ enum way {
 	WAY_KERNEL,
 	WAY_GROUP = WAY_KERNEL, /* for several: broadcast, multicast */
 	WAY_UNKNOWN,            /* for nobody that is known, or not with this address */
-	WAY_KIND,               /* of a kind that is left to the kernel: ARP, ND, fragments, IP options, not IP */
+	WAY_KIND,               /* of a kind that is left to the kernel: ARP, ND, IP options, not IP */
 	WAY_HEADER,             /* outer headers with anything unusual: fragments, options, VXLAN flags */
 	WAY_SIZE,               /* too long for the path, so that the sender has to be told */
 	WAY_REFUSED,            /* the kernel did not want to change the packet */

@@ -123,7 +123,7 @@ static __always_inline enum way may_send_ip6(struct walk *w, const struct port *
 	case PARSED_HIDDEN:
 		return WAY_ADDRESS; /* who knows what it claims */
 	case PARSED_FOREIGN:
-		return WAY_KIND;
+		return unspecified ? WAY_ADDRESS : WAY_IN;
 	default:
 		break;
 	}

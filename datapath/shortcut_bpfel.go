@@ -50,6 +50,13 @@ type shortcutHostKey struct {
 	Address shortcutAddress
 }
 
+type shortcutPace struct {
+	_     structs.HostLayout
+	Last  uint64
+	Burst uint64
+	_     [48]byte
+}
+
 type shortcutPort struct {
 	_        structs.HostLayout
 	Vni      uint32
@@ -124,6 +131,7 @@ const (
 	shortcutMapAllowed     = "allowed"
 	shortcutMapEndpoints   = "endpoints"
 	shortcutMapHosts       = "hosts"
+	shortcutMapPaces       = "paces"
 	shortcutMapPorts       = "ports"
 	shortcutMapTracedFlows = "traced_flows"
 	shortcutMapTracings    = "tracings"
@@ -131,6 +139,7 @@ const (
 	shortcutProgFalconIn   = "falcon_in"
 	shortcutProgFalconOut  = "falcon_out"
 	shortcutVarOuterTtl    = "outer_ttl"
+	shortcutVarQuiet       = "quiet"
 	shortcutVarVxlanPort   = "vxlan_port"
 )
 
@@ -187,6 +196,7 @@ type shortcutMapSpecs struct {
 	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
+	Paces       *ebpf.MapSpec `ebpf:"paces"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
 	TracedFlows *ebpf.MapSpec `ebpf:"traced_flows"`
 	Tracings    *ebpf.MapSpec `ebpf:"tracings"`
@@ -198,6 +208,7 @@ type shortcutMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type shortcutVariableSpecs struct {
 	OuterTtl  *ebpf.VariableSpec `ebpf:"outer_ttl"`
+	Quiet     *ebpf.VariableSpec `ebpf:"quiet"`
 	VxlanPort *ebpf.VariableSpec `ebpf:"vxlan_port"`
 }
 
@@ -224,6 +235,7 @@ type shortcutMaps struct {
 	Allowed     *ebpf.Map `ebpf:"allowed"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Hosts       *ebpf.Map `ebpf:"hosts"`
+	Paces       *ebpf.Map `ebpf:"paces"`
 	Ports       *ebpf.Map `ebpf:"ports"`
 	TracedFlows *ebpf.Map `ebpf:"traced_flows"`
 	Tracings    *ebpf.Map `ebpf:"tracings"`
@@ -235,6 +247,7 @@ func (m *shortcutMaps) Close() error {
 		m.Allowed,
 		m.Endpoints,
 		m.Hosts,
+		m.Paces,
 		m.Ports,
 		m.TracedFlows,
 		m.Tracings,
@@ -247,6 +260,7 @@ func (m *shortcutMaps) Close() error {
 // It can be passed to loadShortcutObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shortcutVariables struct {
 	OuterTtl  *ebpf.Variable `ebpf:"outer_ttl"`
+	Quiet     *ebpf.Variable `ebpf:"quiet"`
 	VxlanPort *ebpf.Variable `ebpf:"vxlan_port"`
 }
 

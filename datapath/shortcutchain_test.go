@@ -70,3 +70,61 @@ func TestShortcutHops(t *testing.T) {
 		})
 	}
 }
+
+// A datagram that comes alone does not wait in the queue where chains are made; a burst does.
+func TestShortcutQueuesBurstsOnly(t *testing.T) {
+	p := newShortPipeline(t, Off)
+	g := p.generator(1)
+	scale := slowness(t)
+	run := func(rate float64, d time.Duration) (sent, queued uint64) {
+		in, out := p.b.way("in"), p.queued()
+		if _, err := g.Run(t.Context(), rate, d); err != nil {
+			t.Fatal(err)
+		}
+		return p.b.way("in") - in, p.queued() - out
+	}
+	for round := range 3 {
+		time.Sleep(2 * quietAfter)
+		if sent, queued := run(500/float64(scale), 100*time.Millisecond*time.Duration(scale)); sent < 40 || queued > sent/4 {
+			t.Errorf("round %d, alone: %d datagrams, %d through the queue", round, sent, queued)
+		}
+		if sent, queued := run(0, 50*time.Millisecond); sent < 1000 || queued < sent*9/10 {
+			t.Errorf("round %d, a flood: %d datagrams, %d through the queue", round, sent, queued)
+		}
+	}
+}
+
+// queued is how many packets host b has sent to the container by the queue of its veth.
+func (p *pipeline) queued() (n uint64) {
+	p.b.t.Helper()
+	if _, err := fmt.Sscan(p.b.sh("cat /sys/class/net/%s/statistics/tx_packets", hostDevice(p.cb.ID)), &n); err != nil {
+		p.b.t.Fatal(err)
+	}
+	return n
+}
+
+// Whether datagrams come one upon another or apart, and in between: none overtakes another where the way changes.
+func TestShortcutKeepsOrderAtAnyPace(t *testing.T) {
+	p := newShortPipeline(t, Off)
+	g, r := p.generator(1), p.reader(1)
+	for _, rate := range []float64{0, 400_000, 150_000, 100_000, 60_000, 1000} {
+		rate /= float64(slowness(t))
+		if err := r.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		in, out := p.b.way("in"), p.queued()
+		if _, err := g.Run(t.Context(), rate, 200*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * quietAfter)
+		got, err := r.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, sent := got.Total(), p.b.way("in")-in
+		t.Logf("at %.0f per second: %d datagrams, %d through the queue", rate, sent, p.queued()-out)
+		if n.Received+got.Dropped != sent || n.Reordered > 0 || n.Duplicates > 0 {
+			t.Errorf("at %.0f per second: %d came in: %+v, %d dropped", rate, sent, n, got.Dropped)
+		}
+	}
+}

@@ -46,7 +46,10 @@ func shortcutSpec(port uint16) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spec, errors.Join(spec.Variables[shortcutVarVxlanPort].Set(port), spec.Variables[shortcutVarOuterTtl].Set(ttl))
+	return spec, errors.Join(
+		spec.Variables[shortcutVarVxlanPort].Set(port),
+		spec.Variables[shortcutVarOuterTtl].Set(ttl),
+		spec.Variables[shortcutVarQuiet].Set(uint64(quietAfter)))
 }
 
 // ProbeShortcut tries to load the programs, with maps of their own: what a daemon has pinned is not looked at.
