@@ -105,6 +105,7 @@ int falcon_in(struct __sk_buff *skb)
 }
 
 #define OUTBOUND_MOST 0xff
+#define FAMILY_IPV4   2 /* AF_INET */
 
 /* A frame that a container may send. */
 struct outbound {
@@ -200,6 +201,7 @@ int falcon_out(struct __sk_buff *skb)
 {
 	__u32 device = skb->ifindex, before;
 	struct port *port = bpf_map_lookup_elem(&ports, &device);
+	struct bpf_redir_neigh hop = {.nh_family = FAMILY_IPV4};
 	struct outbound out = {};
 	struct traffic *t;
 	enum way way;
@@ -218,7 +220,9 @@ int falcon_out(struct __sk_buff *skb)
 		bpf_skb_change_type(skb, 0 /* PACKET_HOST: it is for another device's MAC */);
 		return bpf_redirect_peer(out.to.port, 0);
 	case WAY_OUT:
-		return bpf_redirect_neigh(out.to.device, 0, 0, 0);
+		hop.ipv4_nh = out.to.to;
+		return out.to.on_link ? bpf_redirect_neigh(out.to.device, &hop, sizeof(hop), 0) :
+					bpf_redirect_neigh(out.to.device, 0, 0, 0);
 	default:
 		return verdict(way);
 	}

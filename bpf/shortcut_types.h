@@ -24,6 +24,7 @@ struct endpoint {
 	__u32 chains; /* datagrams are to go through that end, since the other one has GRO chain them */
 	/* Of another host: */
 	__u32 device;  /* through which that host is reached; 0: not known, so it is the kernel's business */
+	__u32 on_link; /* no router is between, so that no route has to be looked up */
 	__be32 from;   /* outer addresses */
 	__be32 to;
 	__u32 mtu; /* of the path, bytes, outer IP header included */

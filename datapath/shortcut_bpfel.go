@@ -32,6 +32,7 @@ type shortcutEndpoint struct {
 	Port   uint32
 	Chains uint32
 	Device uint32
+	OnLink uint32
 	From   uint32
 	To     uint32
 	Mtu    uint32

@@ -327,6 +327,31 @@ func TestShortcutFollowsTheUnderlay(t *testing.T) {
 	}
 }
 
+// Between hosts on one link no route is looked up for a packet; as soon as one leads by a router, it is.
+func TestShortcutFollowsRoutes(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	router := mustPrefix("192.0.2.102/32") // host b by another name
+	o.b.ip("addr add %s dev u0", router)
+	fa, _ := o.forwardings()
+	for _, route := range []struct {
+		change string // of a's way to b
+		onLink uint32
+	}{{"", 1}, {"route add 192.0.2.2/32 via 192.0.2.102", 0}, {"route del 192.0.2.2/32", 1}} {
+		if route.change != "" {
+			o.a.ip("%s", route.change)
+			o.a.sync(o.a.network(labVNI), fa)
+		}
+		if e := o.a.short.networks[labVNI].endpoints[o.cb.MAC]; e.OnLink != route.onLink || e.Device == 0 {
+			t.Errorf("%q: %+v", route.change, e)
+		}
+		before := o.a.way("out")
+		o.ca.ping(o.cb.Addresses[0].Addr(), "")
+		if o.a.way("out") == before {
+			t.Errorf("%q: the shortcut is not taken", route.change)
+		}
+	}
+}
+
 func sendDatagram(to netip.AddrPort, what string) error {
 	c, err := net.Dial("udp", to.String())
 	if err != nil {

@@ -52,7 +52,7 @@ func newShortcutBench(t testing.TB) *shortcutBench {
 	want.hosts[mustAddr("2001:db8:99::1")] = struct{}{}
 	want.endpoints[senderMAC] = local(1, senderMAC, loopback)
 	want.endpoints[neighborMAC] = local(3, neighborMAC, otherPort)
-	want.endpoints[otherMAC] = remoteEntry(n, remoteOf(endpointN(benchVNI, 9), mustAddr("192.0.2.1")), path{loopback, 1600})
+	want.endpoints[otherMAC] = remoteEntry(n, remoteOf(endpointN(benchVNI, 9), mustAddr("192.0.2.1")), path{loopback, false, 1600})
 	want.allowed[mustPrefix("10.0.5.0/24")] = struct{}{}
 	want.allowed[mustPrefix("fd00:a:5::/64")] = struct{}{}
 	want.ports[loopback] = portOf(endpointN(benchVNI, 1))

@@ -14,7 +14,7 @@ func (b *shortcutBench) populate(t testing.TB, remote, local int) {
 	have, want := newShortNetwork(), newShortNetwork()
 	for i := range remote {
 		r := remoteOf(endpointN(benchVNI, 100+i), mustAddr("192.0.2.1"))
-		want.endpoints[r.MAC] = remoteEntry(n, r, path{loopback, 1600})
+		want.endpoints[r.MAC] = remoteEntry(n, r, path{loopback, false, 1600})
 	}
 	for i := range local {
 		e := endpointN(benchVNI, 100+remote+i)

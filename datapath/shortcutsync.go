@@ -133,8 +133,9 @@ func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, dev
 
 // path is how another host is reached.
 type path struct {
-	device int // 0: not by the shortcut
-	mtu    int // bytes
+	device int  // 0: not by the shortcut
+	onLink bool // without a router in between
+	mtu    int  // bytes
 }
 
 // pathTo looks it up. What is not plainly on a link of this host, in IPv4 both ways, is the kernel's business.
@@ -154,7 +155,7 @@ func (d *Datapath) pathTo(ctx context.Context, n Network, host netip.Addr) path 
 	if routes[0].MTU > 0 {
 		mtu = min(mtu, routes[0].MTU)
 	}
-	return path{dev.index, mtu}
+	return path{dev.index, routes[0].Gw == nil && routes[0].Via == nil, mtu}
 }
 
 func portOf(e Endpoint) shortcutPort {
@@ -172,6 +173,9 @@ func localEntry(n Network, e Endpoint, device int) shortcutEndpoint {
 func remoteEntry(n Network, r Remote, p path) shortcutEndpoint {
 	k := shortcutEndpoint{
 		Device: uint32(p.device), Mtu: uint32(min(p.mtu, n.MTU+overheadIPv4)), From: ip4ToKernel(n.Local), To: ip4ToKernel(r.Host),
+	}
+	if p.onLink {
+		k.OnLink = 1
 	}
 	k.Ip4, k.Ip6 = oneOfEach(r.Addresses)
 	return k

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -18,10 +19,12 @@ type Watcher interface {
 	RulesChanged()
 	// LinkGone: a device was deleted, left its bridge, or moved to another namespace.
 	LinkGone(name string)
+	// RouteChanged: an IPv4 route to these addresses came or went. The shortcut keeps what it knows of the ways to other hosts.
+	RouteChanged(to netip.Prefix)
 }
 
-// Watch reports changes until ctx ends, whose error it returns, or a subscription breaks. Events that were lost
-// because they came too fast are reported as RulesChanged; a lost LinkGone is for the caller's timer to find.
+// Watch reports changes until ctx ends, whose error it returns, or a subscription breaks. Events that were lost because they
+// came too fast are reported as RulesChanged, or as a RouteChanged of all addresses; a lost LinkGone is for the caller's timer to find.
 func (d *Datapath) Watch(ctx context.Context, w Watcher) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
@@ -42,7 +45,30 @@ func (d *Datapath) Watch(ctx context.Context, w Watcher) error {
 			}
 		}, func() {})
 	})
+	tasks.Go(func() error {
+		return d.subscribe(ctx, unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_ROUTE, func(m syscall.NetlinkMessage) {
+			if to, ok := routeTarget(m.Data); ok {
+				w.RouteChanged(to)
+			}
+		}, func() { w.RouteChanged(netip.PrefixFrom(netip.IPv4Unspecified(), 0)) })
+	})
 	return tasks.Wait()
+}
+
+// routeTarget reads where an IPv4 route leads; not ok: to this host itself.
+func routeTarget(msg []byte) (netip.Prefix, bool) {
+	if len(msg) < unix.SizeofRtMsg {
+		return netip.Prefix{}, false
+	}
+	head := nl.DeserializeRtMsg(msg)
+	if head.Family != unix.AF_INET || head.Table == unix.RT_TABLE_LOCAL {
+		return netip.Prefix{}, false
+	}
+	to := netip.IPv4Unspecified()
+	if a, ok := netip.AddrFromSlice(attrs(msg[unix.SizeofRtMsg:]).get(unix.RTA_DST)); ok {
+		to = a
+	}
+	return netip.PrefixFrom(to, int(head.Dst_len)), true
 }
 
 // linkName reads the name alone: a port that leaves its bridge is an RTM_DELLINK too, of family AF_BRIDGE, whose

@@ -29,6 +29,7 @@ type fakeKernel struct {
 	gone      map[string]bool         // sandboxes
 	fail      error                   // of the next changes, if set
 	deleted   chan string             // devices that somebody deletes
+	routes    chan netip.Prefix       // to where somebody changes a route
 	steering  datapath.SteeringStatus // that it tells of
 	split     bool
 	traced    time.Duration
@@ -43,6 +44,7 @@ func newFakeKernel(address string) *fakeKernel {
 		strangers: map[datapath.VNI]string{},
 		gone:      map[string]bool{},
 		deleted:   make(chan string),
+		routes:    make(chan netip.Prefix),
 	}
 }
 
@@ -143,6 +145,8 @@ func (k *fakeKernel) Watch(ctx context.Context, w datapath.Watcher) error {
 			return ctx.Err()
 		case name := <-k.deleted:
 			w.LinkGone(name)
+		case to := <-k.routes:
+			w.RouteChanged(to)
 		}
 	}
 }

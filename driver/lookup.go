@@ -2,6 +2,7 @@ package driver
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -114,6 +115,25 @@ func (v *view) peers(self string) []PeerStatus {
 	}
 	slices.SortFunc(peers, func(a, b PeerStatus) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
 	return peers
+}
+
+// networksWithHosts returns the networks that this host shares with others whose addresses are in a prefix.
+func (v *view) networksWithHosts(self string, in netip.Prefix) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var found []string
+	for network, members := range v.members {
+		if _, ok := members[self]; !ok {
+			continue
+		}
+		for id := range members {
+			if id != self && in.Contains(v.hosts[id].Underlay.Unmap()) {
+				found = append(found, network)
+				break
+			}
+		}
+	}
+	return found
 }
 
 // damage returns the keys that could not be decoded.

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"falcon/datapath"
@@ -48,6 +49,13 @@ func (k kernelEvents) LinkGone(name string) {
 	}
 	if start, ok := datapath.EndpointOfContainerDevice(name); ok {
 		k.r.markMoved(k.r.view.endpointsOf(k.r.host, start)...)
+	}
+}
+
+// RouteChanged marks the networks dirty that have hosts there.
+func (k kernelEvents) RouteChanged(to netip.Prefix) {
+	for _, n := range k.r.view.networksWithHosts(k.r.host, to) {
+		k.r.markDirty(n)
 	}
 }
 
