@@ -5,7 +5,7 @@
 //    ^                                                                            │
 //    └──────────────────────────────────────(falcon_out)── host's end of the veth <┘──> another container's veth
 //
-// Of datagrams that come in one upon another, a container's stack gets chains: they go by the queue of its veth, where GRO makes them.
+// Where many datagrams come in, a container's stack gets chains: they go by the queue of its veth, where GRO makes them (pace.h).
 // TCP is merged at the NIC already.
 //
 // What is not plainly known to be between two endpoints of one network, or is of a kind that needs more, goes the kernel's way,
@@ -97,7 +97,7 @@ int falcon_in(struct __sk_buff *skb)
 	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. An odd number keeps it from being none. */
 	if (!(skb->tc_index & TAG_FLAG)) {
 		flow = ((__u32)in.source ^ in.port << 16) * 0x9e3779b1U;
-		if (!in_burst(flow))
+		if (!is_to_queue(flow))
 			return bpf_redirect_peer(in.port, 0);
 		bpf_set_hash(skb, flow | 1);
 	}

@@ -53,9 +53,9 @@ type shortcutHostKey struct {
 
 type shortcutPace struct {
 	_     structs.HostLayout
-	Last  uint64
-	Burst uint64
-	_     [48]byte
+	Tick  uint64
+	Count uint32
+	Many  uint32
 }
 
 type shortcutPort struct {
@@ -134,6 +134,7 @@ const (
 	shortcutMapHosts       = "hosts"
 	shortcutMapPaces       = "paces"
 	shortcutMapPorts       = "ports"
+	shortcutMapQueued      = "queued"
 	shortcutMapTracedFlows = "traced_flows"
 	shortcutMapTracings    = "tracings"
 	shortcutMapTraffics    = "traffics"
@@ -199,6 +200,7 @@ type shortcutMapSpecs struct {
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Paces       *ebpf.MapSpec `ebpf:"paces"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Queued      *ebpf.MapSpec `ebpf:"queued"`
 	TracedFlows *ebpf.MapSpec `ebpf:"traced_flows"`
 	Tracings    *ebpf.MapSpec `ebpf:"tracings"`
 	Traffics    *ebpf.MapSpec `ebpf:"traffics"`
@@ -238,6 +240,7 @@ type shortcutMaps struct {
 	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Paces       *ebpf.Map `ebpf:"paces"`
 	Ports       *ebpf.Map `ebpf:"ports"`
+	Queued      *ebpf.Map `ebpf:"queued"`
 	TracedFlows *ebpf.Map `ebpf:"traced_flows"`
 	Tracings    *ebpf.Map `ebpf:"tracings"`
 	Traffics    *ebpf.Map `ebpf:"traffics"`
@@ -250,6 +253,7 @@ func (m *shortcutMaps) Close() error {
 		m.Hosts,
 		m.Paces,
 		m.Ports,
+		m.Queued,
 		m.TracedFlows,
 		m.Tracings,
 		m.Traffics,

@@ -71,8 +71,8 @@ func TestShortcutHops(t *testing.T) {
 	}
 }
 
-// A datagram that comes alone does not wait in the queue where chains are made; a burst does.
-func TestShortcutQueuesBurstsOnly(t *testing.T) {
+// Few datagrams do not wait in the queue where chains are made; many do.
+func TestShortcutQueuesFloodsOnly(t *testing.T) {
 	p := newShortPipeline(t, Off)
 	g := p.generator(1)
 	scale := slowness(t)
@@ -88,7 +88,7 @@ func TestShortcutQueuesBurstsOnly(t *testing.T) {
 		if sent, queued := run(500/float64(scale), 100*time.Millisecond*time.Duration(scale)); sent < 40 || queued > sent/4 {
 			t.Errorf("round %d, alone: %d datagrams, %d through the queue", round, sent, queued)
 		}
-		if sent, queued := run(0, 50*time.Millisecond); sent < 1000 || queued < sent*9/10 {
+		if sent, queued := run(0, 100*time.Millisecond); sent < 1000 || queued < sent*8/10 {
 			t.Errorf("round %d, a flood: %d datagrams, %d through the queue", round, sent, queued)
 		}
 	}

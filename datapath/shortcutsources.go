@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -33,7 +34,11 @@ type source struct {
 type sources struct {
 	device int // of the underlay
 	hosts  map[source]struct{}
+	seen   time.Time // when chain and rules were last found to be whole
 }
+
+// sourcesLook bounds how often they are looked at: a pass settles all networks one after the other.
+const sourcesLook = 5 * time.Second
 
 // Names of the sets.
 const (
@@ -127,21 +132,24 @@ func (d *Datapath) ensureSources(ctx context.Context, device int) error {
 	}
 	want := d.wantSources(device)
 	have := d.short.sources
-	c := d.nft()
-	if have != nil && have.device == device {
-		whole, err := sourceTableIs(c, sourceRules(device, d.short.config.Port))
+	if have == nil || have.device != device {
+		return d.makeSources(want)
+	}
+	if time.Since(have.seen) > sourcesLook {
+		whole, err := sourceTableIs(d.nft(), sourceRules(device, d.short.config.Port))
 		if err != nil {
 			return fmt.Errorf("look for table %s: %w", sourceTable, err)
 		}
-		if whole {
-			return d.changeSources(have, want)
+		if !whole {
+			return d.makeSources(want)
 		}
+		have.seen = time.Now()
 	}
-	return d.makeSources(want)
+	return d.changeSources(have, want)
 }
 
 func (d *Datapath) wantSources(device int) *sources {
-	want := &sources{device, map[source]struct{}{}}
+	want := &sources{device: device, hosts: map[source]struct{}{}}
 	for vni, n := range d.short.networks {
 		want.hosts[source{vni: vni}] = struct{}{}
 		for host := range n.hosts {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 // secondLink joins two hosts by another link, on which a reaches b's address of the underlay.
@@ -94,6 +95,7 @@ func TestShortcutSourcesFollow(t *testing.T) {
 	must(b.RemoveFlood(t.Context(), b.network(labVNI), third))
 	has("!" + third.String())
 	b.sh("nft delete table inet %s", sourceTable)
+	b.short.sources.seen = time.Time{} // some seconds later
 	sync(labVNI, a.under)
 	has(a.under.String(), "drop")
 	must(b.RemoveNetwork(t.Context(), labVNI))
