@@ -8,10 +8,15 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
+.PHONY: build plugin deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
+
+plugin: build ## the managed plugin's root in out/plugin, for docker plugin create
+	rm -rf out/plugin
+	install -D -m 755 bin/falcon out/plugin/rootfs/falcon
+	install -m 644 packaging/plugin/config.json out/plugin/config.json
 
 deps: ## install what demo, tests and generate need
 	tests/lab/deps.sh
@@ -31,7 +36,7 @@ test-unit: ## all that needs no engine: pure code, etcd, kernel objects in names
 	CI=true $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 	CI=true $(GO) test ./datapath/balance/... # the large machines, for which the race detector is too slow
 
-test-lab: build ## real engines in the lab
+test-lab: build plugin ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
 	CI=true LAB_SHORTCUT=on $(GO) test -count=1 -timeout 20m ./tests/e2e # once more, packets by the shortcut
 

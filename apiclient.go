@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,9 +19,28 @@ import (
 // apiTimeout bounds a call of the daemon's API.
 const apiTimeout = 10 * time.Second
 
+// managedRunDir is where the managed plugin's API is on the host: in the one directory that it shares with it.
+const managedRunDir = defaultPluginDir + "/falcon"
+
+// apiSocket finds the daemon's. Whoever does not say where means that of the standalone daemon or of the managed plugin: only one
+// can run.
+func apiSocket(runDir string) string {
+	socket := filepath.Join(runDir, driver.APISocket)
+	if runDir != defaultRunDir {
+		return socket
+	}
+	managed := filepath.Join(managedRunDir, driver.APISocket)
+	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(managed); err == nil {
+			return managed
+		}
+	}
+	return socket
+}
+
 // callAPI calls the daemon of this host and returns what it answers.
 func callAPI(ctx context.Context, runDir, method, path string, body []byte) ([]byte, error) {
-	socket := filepath.Join(runDir, driver.APISocket)
+	socket := apiSocket(runDir)
 	client := http.Client{Timeout: apiTimeout, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

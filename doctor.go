@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,17 +23,23 @@ var errUnhealthy = errors.New("something will not work: see FAIL above")
 func doctorCommand() *cobra.Command {
 	var runDir, underlay string
 	var port uint16
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this host and say what to do; exit status 1 when something would not work",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return report(cmd.OutOrStdout(), examine(cmd.Context(), runDir, underlay, port))
+			findings := examine(cmd.Context(), runDir, underlay, port)
+			if asJSON {
+				return reportJSON(cmd.OutOrStdout(), findings)
+			}
+			return report(cmd.OutOrStdout(), findings)
 		},
 	}
 	cmd.Flags().StringVar(&runDir, "run-dir", defaultRunDir, "directory of the daemon's API socket")
 	cmd.Flags().StringVar(&underlay, "underlay", "", "interface or address to check (default: the daemon's, or the default route's)")
 	cmd.Flags().Uint16Var(&port, "vxlan-port", defaultVXLANPort, "UDP port to check; the daemon's if it runs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	fromEnvironment(cmd)
 	return cmd
 }
@@ -49,6 +56,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 	}
 	findings = append(append(findings, probeSteering(ctx, steered(status))...), probeShortcut(status))
 	findings = append(findings, examineHost(ctx, underlay, port, status)...)
+	findings = append(findings, examinePaths(ctx, status)...)
 	return append(findings, daemon...)
 }
 
@@ -216,4 +224,14 @@ func report(out io.Writer, findings []datapath.Finding) error {
 		}
 	}
 	return failure
+}
+
+// reportJSON prints the findings for programs, and fails as report does.
+func reportJSON(out io.Writer, findings []datapath.Finding) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(findings); err != nil {
+		return err
+	}
+	return report(io.Discard, findings)
 }

@@ -28,6 +28,6 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), statusCommand(), topCommand(), traceCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(serveCommand(), statusCommand(), topCommand(), traceCommand(), doctorCommand(), uninstallCommand(), versionCommand())
 	return root
 }

@@ -67,7 +67,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	steering := datapath.SteeringConfig{
 		CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn, Expected: s.steering != string(datapath.Off)}
 	dp, err := datapath.Open(datapath.Config{
-		Steering: steering, Shortcut: datapath.ShortcutConfig{Port: s.vxlanPort}, Log: log})
+		Steering: steering, Shortcut: datapath.ShortcutConfig{Port: s.vxlanPort}, HostRoot: s.hostRoot, Log: log})
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,9 @@ func newDriver(ctx context.Context, s settings, host string, intent store.Store,
 	if err != nil {
 		return nil, err
 	}
-	name, err := os.Hostname()
+	name, err := hostName(s.hostRoot)
 	if err != nil {
-		return nil, fmt.Errorf("read host name: %w", err)
+		return nil, err
 	}
 	return driver.New(ctx, driver.Config{
 		HostID: host, HostName: name, Version: version,
@@ -112,11 +112,26 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 		return err
 	}
 	defer closeQuietly(api)
-	plugin, err := driver.Listen(ctx, filepath.Join(s.pluginDir, driver.PluginSocket))
-	if err != nil {
-		return err
+	var plugin []net.Listener
+	for _, dir := range s.pluginDirs() {
+		l, err := driver.Listen(ctx, filepath.Join(dir, driver.PluginSocket))
+		if err != nil {
+			return err
+		}
+		defer closeQuietly(l)
+		plugin = append(plugin, l)
 	}
-	defer closeQuietly(plugin)
+	handler := driver.NewHandler(d, addresses, s.scope, log)
+	others := []driver.Service{{Listener: api, Handler: driver.NewAPI(d)}}
+	if s.metricsAddr != "" {
+		var config net.ListenConfig
+		metrics, err := config.Listen(ctx, "tcp", metricsAddress(s.metricsAddr))
+		if err != nil {
+			return fmt.Errorf("listen for --metrics-addr=%s: %w", s.metricsAddr, err)
+		}
+		defer closeQuietly(metrics)
+		others = append(others, driver.Service{Listener: metrics, Handler: driver.NewMetrics(d, handler.Requests)})
+	}
 
 	tasks, ctx := errgroup.WithContext(ctx)
 	served := make(chan struct{})
@@ -124,9 +139,10 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 	defer stop()
 	tasks.Go(func() error {
 		defer close(served)
-		return driver.Serve(ctx, plugin, driver.NewHandler(d, addresses, s.scope, log), api, driver.NewAPI(d))
+		return driver.Serve(ctx, plugin, handler, others...)
 	})
 	tasks.Go(func() error { return d.Run(background) })
+	tasks.Go(func() error { return tellSystemd(ctx, log) })
 	tasks.Go(func() error { // what answers requests needs the driver until the last one is answered
 		<-served
 		stop()

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -26,6 +30,7 @@ const (
 // settings are the flags of `falcon serve`.
 type settings struct {
 	pluginDir, stateDir, runDir string
+	hostRoot                    string
 	underlay                    string
 	store                       string
 	storeCA, storeCert          string
@@ -41,9 +46,10 @@ type settings struct {
 }
 
 func (s *settings) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.pluginDir, "plugin-dir", defaultPluginDir, "directory for the plugin socket, where Docker looks for it")
+	f.StringVar(&s.pluginDir, "plugin-dir", defaultPluginDir, "directory for the plugin socket, where Docker looks for it; several, separated by commas, have one each")
 	f.StringVar(&s.stateDir, "state-dir", defaultStateDir, "directory for what must survive a reboot")
 	f.StringVar(&s.runDir, "run-dir", defaultRunDir, "directory for the API socket")
+	f.StringVar(&s.hostRoot, "host-root", "", "where the root of the host's file system is seen, in a container or a managed plugin (default: it is falcon's own)")
 	f.StringVar(&s.underlay, "underlay", "", "interface or address that carries the overlay's packets (default: the interface of the default route)")
 	f.StringVar(&s.store, "store", "bolt", "where networks and endpoints are kept: bolt (one host), or etcd://HOST:PORT[,HOST:PORT] (a cluster)")
 	f.StringVar(&s.storeCA, "store-ca", "", "file with the CA certificates of etcd's servers")
@@ -57,7 +63,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.steering, "steering", "off", "spread packet processing over CPUs: "+strings.Join(driver.SteeringModes, ", "))
 	f.StringVar(&s.shortcut, "shortcut", "off", "carry packets past the overlay's devices: "+strings.Join(driver.ShortcutModes, ", "))
 	f.StringVar(&s.split, "split", "off", "split the first stage of TCP flows where that wins: "+strings.Join(driver.SplitModes, ", "))
-	f.StringVar(&s.metricsAddr, "metrics-addr", "", "address for Prometheus metrics (default: none)")
+	f.StringVar(&s.metricsAddr, "metrics-addr", "", "HOST:PORT for Prometheus metrics, health and readiness; of a PORT or :PORT alone, on the loopback (default: none)")
 	f.StringVar(&s.logLevel, "log-level", "info", "error, warn, info or debug")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 }
@@ -88,11 +94,9 @@ func (s *settings) check() error {
 	if s.vxlanPort == 0 {
 		return flagError("vxlan-port", "0", "must be a number from 1 to 65535")
 	}
-	for _, c := range []struct{ flag, value, only string }{
-		{"metrics-addr", s.metricsAddr, ""},
-	} {
-		if c.value != c.only {
-			return flagError(c.flag, c.value, fmt.Sprintf("this version of falcon has only %q", c.only))
+	if s.metricsAddr != "" {
+		if _, port, err := net.SplitHostPort(metricsAddress(s.metricsAddr)); err != nil || !isPort(port) {
+			return flagError("metrics-addr", s.metricsAddr, "must be HOST:PORT, or a PORT of the loopback")
 		}
 	}
 	if err := datapath.CheckCPUs(s.cpus); err != nil {
@@ -101,17 +105,48 @@ func (s *settings) check() error {
 	if s.scope == "global" && s.store == "bolt" {
 		return flagError("scope", s.scope, "needs a store that the swarm's nodes share: --store etcd://HOST:PORT")
 	}
-	for _, dir := range []struct{ flag, value string }{
-		{"plugin-dir", s.pluginDir}, {"state-dir", s.stateDir}, {"run-dir", s.runDir},
-	} {
-		if !strings.HasPrefix(dir.value, "/") {
-			return flagError(dir.flag, dir.value, "must be an absolute path")
-		}
+	if err := s.checkDirs(); err != nil {
+		return err
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("serve: must be root, or have CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF and CAP_PERFMON as root does")
 	}
 	return nil
+}
+
+func (s *settings) checkDirs() error {
+	for _, dir := range s.pluginDirs() {
+		if !strings.HasPrefix(dir, "/") {
+			return flagError("plugin-dir", s.pluginDir, "must be an absolute path, or several separated by commas")
+		}
+	}
+	for _, dir := range []struct{ flag, value string }{
+		{"state-dir", s.stateDir}, {"run-dir", s.runDir}, {"host-root", cmp.Or(s.hostRoot, "/")},
+	} {
+		if !strings.HasPrefix(dir.value, "/") {
+			return flagError(dir.flag, dir.value, "must be an absolute path")
+		}
+	}
+	return nil
+}
+
+func (s *settings) pluginDirs() []string { return strings.Split(s.pluginDir, ",") }
+
+// loopback is where metrics are served unless told otherwise: they tell a stranger much.
+const loopback = "127.0.0.1"
+
+// metricsAddress completes what --metrics-addr says.
+func metricsAddress(given string) string {
+	given = strings.TrimPrefix(given, ":")
+	if isPort(given) {
+		return net.JoinHostPort(loopback, given)
+	}
+	return given
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 func (s *settings) logger() *logrus.Logger {
@@ -129,7 +164,15 @@ func (s *settings) logger() *logrus.Logger {
 func (s *settings) storeConfig(log *logrus.Logger) store.Config {
 	return store.Config{
 		Store: s.store, StateDir: s.stateDir,
-		CAFile: s.storeCA, CertFile: s.storeCert, KeyFile: s.storeKey,
-		User: s.storeUser, PasswordFile: s.storePasswordFile, Log: log,
+		CAFile: s.onHost(s.storeCA), CertFile: s.onHost(s.storeCert), KeyFile: s.onHost(s.storeKey),
+		User: s.storeUser, PasswordFile: s.onHost(s.storePasswordFile), Log: log,
 	}
+}
+
+// onHost is where a file that the operator names is seen.
+func (s *settings) onHost(file string) string {
+	if file == "" {
+		return ""
+	}
+	return filepath.Join(s.hostRoot, file)
 }

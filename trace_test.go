@@ -46,7 +46,7 @@ arp               10.0.0.2       10.0.0.3        1        100    kernel_kind
 and 7 packets of flows for which there was no room
 
 in           shortcut: from another host to a container
-kernel_kind  kernel's way: ARP, neighbour discovery, a fragment, IP options or extension headers, or not IP
+kernel_kind  kernel's way: ARP, neighbour discovery, IP options or extension headers, or not IP
 out          shortcut: from a container to another host
 `
 	if got := out.String(); got != want {

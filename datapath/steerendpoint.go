@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/vishvananda/netns"
 )
 
 // steeredEndpoint is what has been done to an endpoint's devices. As long as it is what is wanted, they need not be looked at.
@@ -101,12 +99,15 @@ func (d *Datapath) atContainerEnd(ctx context.Context, e Endpoint, host link, wo
 		})
 	case !errors.Is(err, errNoLink):
 		return err
-	case e.Sandbox == "" || sandboxGone(e.Sandbox):
+	case e.Sandbox == "":
 		return nil
 	}
-	ns, err := netns.GetFromPath(e.Sandbox)
+	ns, err := d.root.openSandbox(e.Sandbox)
+	if errors.Is(err, ErrSandboxGone) {
+		return nil
+	}
 	if err != nil {
-		return fmt.Errorf("open sandbox %s: %w", e.Sandbox, err)
+		return err
 	}
 	defer ns.Close()
 	rt, err := openRTNL(ns)

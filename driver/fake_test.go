@@ -280,6 +280,27 @@ type host struct {
 // newHost starts a driver; several over one store are a cluster.
 func newHost(t testing.TB, s store.Store, id, address string) host {
 	t.Helper()
+	h := idleHost(t, s, id, address)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("driver of %s: %v", id, err)
+		}
+	})
+	select {
+	case <-h.Ready():
+	case <-time.After(10 * time.Second):
+		t.Fatal("driver is not ready")
+	}
+	return h
+}
+
+// idleHost has a driver that does not run.
+func idleHost(t testing.TB, s store.Store, id, address string) host {
+	t.Helper()
 	h := host{kernel: newFakeKernel(address), engine: &fakeEngine{}}
 	d, err := New(t.Context(), Config{
 		HostID: id, HostName: "host-" + id, Version: "test", Store: s, Datapath: h.kernel, Pools: noPools{},
@@ -289,20 +310,6 @@ func newHost(t testing.TB, s store.Store, id, address string) host {
 		t.Fatal(err)
 	}
 	h.Driver = d
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("driver of %s: %v", id, err)
-		}
-	})
-	select {
-	case <-d.Ready():
-	case <-time.After(10 * time.Second):
-		t.Fatal("driver is not ready")
-	}
 	return h
 }
 

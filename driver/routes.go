@@ -48,6 +48,7 @@ type Handler struct {
 	sdk.Handler
 	log      logrus.FieldLogger
 	inflight *inflight
+	Requests *Requests // those that were answered
 }
 
 // Drain lets no more requests begin and waits until those in hand have been answered, or for ctx.
@@ -56,7 +57,7 @@ func (h *Handler) Drain(ctx context.Context) { h.inflight.drain(ctx) }
 // NewHandler routes both of Docker's protocols to the driver and the IPAM driver, behind one manifest.
 // scope is "local" or "global": what Docker may use the driver for.
 func NewHandler(d *Driver, addresses *ipam.Driver, scope string, log logrus.FieldLogger) *Handler {
-	h := &Handler{sdk.NewHandler(manifest), log, newInflight()}
+	h := &Handler{sdk.NewHandler(manifest), log, newInflight(), newRequests()}
 
 	route(h, "NetworkDriver.GetCapabilities", func(context.Context, *empty) (*CapabilitiesResponse, error) {
 		return &CapabilitiesResponse{Scope: scope, ConnectivityScope: network.GlobalScope, GwAllocChecker: true}, nil
@@ -109,7 +110,9 @@ func route[Q, A any](h *Handler, method string, do operation[Q, A]) {
 		ctx, cancel := context.WithTimeout(r.Context(), handlerTimeout)
 		defer cancel()
 		answer, err := perform(ctx, h.inflight, http.MaxBytesReader(w, r.Body, maxRequest), do)
-		log := h.log.WithFields(logrus.Fields{"method": method, "took": time.Since(began).Round(time.Microsecond)})
+		took := time.Since(began)
+		h.Requests.note(method, took, err)
+		log := h.log.WithFields(logrus.Fields{"method": method, "took": took.Round(time.Microsecond)})
 		if err != nil {
 			log.WithError(err).Warn("request failed")
 			sdk.EncodeResponse(w, network.NewErrorResponse("falcon: "+err.Error()), true)

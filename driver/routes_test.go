@@ -54,7 +54,7 @@ func (p *plugin) serve(t *testing.T, s store.Store) {
 	p.handler = NewHandler(p.Driver, ipam.NewDriver(pools), "local", quietLog(t))
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	go func() { p.ended <- Serve(ctx, l, p.handler, api, NewAPI(p.Driver)) }()
+	go func() { p.ended <- Serve(ctx, []net.Listener{l}, p.handler, Service{api, NewAPI(p.Driver)}) }()
 	t.Cleanup(stop)
 	p.client = http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var dialer net.Dialer

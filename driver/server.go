@@ -86,20 +86,38 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Serve answers Docker on one listener and the other commands on another, until ctx ends; then it lets the
+// Service is a handler and where it listens.
+type Service struct {
+	Listener net.Listener
+	Handler  http.Handler
+}
+
+// Serve answers Docker on its listeners and others, such as falcon's other commands, on theirs, until ctx ends; then it lets the
 // requests in hand be answered.
-func Serve(ctx context.Context, plugin net.Listener, h *Handler, api net.Listener, apiHandler http.Handler) error {
-	server := &http.Server{Handler: apiHandler, ReadHeaderTimeout: handlerTimeout}
+func Serve(ctx context.Context, plugin []net.Listener, h *Handler, others ...Service) error {
 	tasks, ctx := errgroup.WithContext(ctx)
-	tasks.Go(func() error { return ignoreClosed(h.Serve(plugin)) })
-	tasks.Go(func() error { return ignoreClosed(server.Serve(api)) })
+	for _, l := range plugin {
+		tasks.Go(func() error { return ignoreClosed(h.Serve(l)) })
+	}
+	servers := make([]*http.Server, 0, len(others))
+	for _, o := range others {
+		server := &http.Server{Handler: o.Handler, ReadHeaderTimeout: handlerTimeout}
+		servers = append(servers, server)
+		tasks.Go(func() error { return ignoreClosed(server.Serve(o.Listener)) })
+	}
 	tasks.Go(func() error {
 		<-ctx.Done()
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		err := plugin.Close()
+		var errs []error
+		for _, l := range plugin {
+			errs = append(errs, ignoreClosed(l.Close()))
+		}
 		h.Drain(drain)
-		return errors.Join(ignoreClosed(err), server.Shutdown(drain))
+		for _, server := range servers {
+			errs = append(errs, server.Shutdown(drain))
+		}
+		return errors.Join(errs...)
 	})
 	return tasks.Wait()
 }

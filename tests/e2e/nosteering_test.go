@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,15 +16,7 @@ const hostBPFFS = "/sys/fs/bpf"
 // steerAll restarts a host's falcon with steering, which packets that take the shortcut do not meet, until the end of the test.
 func (f *fixture) steerAll(h *lab.Host, mode string, more ...string) {
 	f.t.Helper()
-	args := h.Plugin.Args()
-	f.atEnd(func(ctx context.Context) error {
-		h.Plugin.SetArgs(args...)
-		return h.Plugin.Restart(ctx)
-	})
-	h.Plugin.SetArgs(append(append(slices.Clone(args), "--steering="+mode, "--shortcut=off"), more...)...)
-	if err := h.Plugin.Restart(f.t.Context()); err != nil {
-		f.t.Fatal(err)
-	}
+	f.restartFalcon(h, append([]string{"--steering=" + mode, "--shortcut=off"}, more...)...)
 }
 
 // loggedSince gives what a host's falcon has logged after so many bytes.

@@ -52,7 +52,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		{"store of an unknown kind", append(other, "--store=redis://x:1"), []string{"--store", "redis", `"bolt"`, "etcd://host:port"}},
 		{"swarm without a cluster's store", append(other, "--scope=global"), []string{"--scope=global", "etcd://"}},
 		{"vxlan port 0", append(other, "--vxlan-port=0"), []string{"--vxlan-port=0", "1 to 65535"}},
-		{"flag of a later version", append(other, "--metrics-addr=:9100"), []string{"--metrics-addr=:9100", `only ""`}},
+		{"metrics at another host's address", append(other, "--metrics-addr=10.99.0.9:9469"), []string{"--metrics-addr=10.99.0.9:9469", "cannot assign"}},
 		{"shortcut", append(other, "--shortcut=yes"), []string{"--shortcut=yes", "on, off"}},
 		{"CPU that is not there", append(other, "--cpus=4000"), []string{"--cpus=4000", "not online", "online are"}},
 		{"unknown flag", append(other, "--underly=eth0"), []string{"--underly"}},

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"falcon/datapath"
 	"falcon/driver"
 	"falcon/tests/lab"
 )
@@ -169,5 +171,34 @@ func TestVersion(t *testing.T) {
 		if !strings.HasSuffix(line, " yes") {
 			t.Errorf("feature: %s", line)
 		}
+	}
+}
+
+// A path that is narrower than the interfaces at its ends is found, and so are peers that answer.
+func TestDoctorTriesPaths(t *testing.T) {
+	f := cluster.open(t)
+	f.overlay("wide", "--subnet", "10.88.0.0/24")
+	f.eventually(func() error {
+		if len(f.status(f.h1).Peers) != 1 {
+			return errors.New("h1 does not know h2")
+		}
+		return nil
+	})
+	if out := f.run(f.h1, "falcon", "doctor"); !strings.HasPrefix(findingOf(out, "path to h2"), "ok") {
+		t.Errorf("a good path:\n%s", out)
+	}
+	f.run(f.h2, "ip", "link", "set", "eth0", "mtu", "1400") // so it drops what is larger
+	f.atEnd(func(ctx context.Context) error {
+		_, err := f.h2.Exec(ctx, "ip", "link", "set", "eth0", "mtu", "1500")
+		return err
+	})
+	out, err := f.try(f.h1, "falcon", "doctor", "--json")
+	var findings []datapath.Finding
+	if bad := json.Unmarshal([]byte(out), &findings); bad != nil || exitCode(err) != 1 {
+		t.Fatalf("%v, %v: %s", bad, err, out)
+	}
+	i := slices.IndexFunc(findings, func(f datapath.Finding) bool { return f.Check == "path to h2" })
+	if i < 0 || findings[i].OK || !strings.Contains(findings[i].Detail, "1500") || !strings.Contains(findings[i].Advice, "driver.mtu") {
+		t.Errorf("findings: %+v", findings)
 	}
 }

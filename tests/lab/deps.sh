@@ -27,6 +27,8 @@ needs=(
 	bpftool bpftool
 	sockperf sockperf # the benchmark
 	wrk wrk
+	promtool prometheus # checks alerts and metrics
+	docker-registry docker-registry
 	nginx nginx-light
 	memcached memcached
 	qemu-system-x86_64 qemu-system-x86 # the kernel matrix; apt downloads its kernels, and none is installed
@@ -108,6 +110,8 @@ disable() {
 	local units
 	case " $* " in *" docker.io "*) units+=" docker.service docker.socket containerd.service" ;; esac
 	case " $* " in *" etcd-server "*) units+=" etcd.service" ;; esac
+	case " $* " in *" docker-registry "*) units+=" docker-registry.service" ;; esac
+	case " $* " in *" prometheus "*) units+=" prometheus.service" ;; esac
 	# shellcheck disable=SC2086 # a list of words
 	[ -z "${units:-}" ] || systemctl --quiet disable $units
 }

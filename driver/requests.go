@@ -1,0 +1,40 @@
+package driver
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Requests counts Docker's requests, and how long they took.
+type Requests struct{ took *prometheus.HistogramVec }
+
+// Outcomes of a request.
+const (
+	outcomeDone   = "done"
+	outcomeFailed = "failed"
+)
+
+// requestBuckets are seconds: from a request that is answered from memory to one that meets the deadline.
+var requestBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15}
+
+func newRequests() *Requests {
+	return &Requests{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "falcon_request_duration_seconds", Help: "How long Docker's requests took, by method and whether they failed.",
+		Buckets: requestBuckets,
+	}, []string{"method", "outcome"})}
+}
+
+// Describe implements prometheus.Collector.
+func (r *Requests) Describe(into chan<- *prometheus.Desc) { r.took.Describe(into) }
+
+// Collect implements prometheus.Collector.
+func (r *Requests) Collect(into chan<- prometheus.Metric) { r.took.Collect(into) }
+
+func (r *Requests) note(method string, took time.Duration, err error) {
+	outcome := outcomeDone
+	if err != nil {
+		outcome = outcomeFailed
+	}
+	r.took.WithLabelValues(method, outcome).Observe(took.Seconds())
+}

@@ -1,0 +1,2 @@
+// Package packaging tests what is in packaging/, without an engine.
+package packaging
