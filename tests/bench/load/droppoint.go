@@ -94,15 +94,22 @@ const (
 	tcxDrop = 2
 )
 
-// drop counts and drops the frames that are meant, and lets all others go on.
+// segmentsAt is the offset of gso_segs in struct __sk_buff (linux/bpf.h).
+const segmentsAt = 164
+
+// drop counts and drops the frames that are meant, and lets all others go on. A chain that GRO has made of several has the headers of the
+// first, and is longer.
 func (m frameMark) drop(counts *ebpf.Map) asm.Instructions {
 	const key, port = -4, -8 // on the stack
 	return asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R7, asm.R6, segmentsAt, asm.Word),
+		asm.JGT.Imm(asm.R7, 1, "port"),
+		asm.Mov.Imm(asm.R7, 1),
 		asm.LoadMem(asm.R0, asm.R6, 0, asm.Word), // len
 		asm.JNE.Imm(asm.R0, int32(m.length), "next"),
 
-		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R1, asm.R6).WithSymbol("port"),
 		asm.Mov.Imm(asm.R2, m.portAt),
 		asm.Mov.Reg(asm.R3, asm.RFP),
 		asm.Add.Imm(asm.R3, port),
@@ -120,7 +127,7 @@ func (m frameMark) drop(counts *ebpf.Map) asm.Instructions {
 		asm.FnMapLookupElem.Call(),
 		asm.JEq.Imm(asm.R0, 0, "next"),
 		asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
-		asm.Add.Imm(asm.R1, 1),
+		asm.Add.Reg(asm.R1, asm.R7),
 		asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
 		asm.Mov.Imm(asm.R0, tcxDrop),
 		asm.Return(),
