@@ -14,12 +14,14 @@
 
 volatile const __u64 quiet = 0; /* ns: longer than any queue can hold a packet; set when the programs are loaded */
 
+volatile const __u64 tick = 0; /* ns: how often the coarse clock moves; set when the programs are loaded */
+
 /* Many are more than one in so many ns: what a container's stack does with each takes a fourth of that. */
 #define PACE_MANY 10000
 
-/* What a core is given, by the coarse clock, whose ticks are some ms apart. */
+/* What a core is given. */
 struct pace {
-	__u64 tick; /* ns, the clock when it last moved */
+	__u64 since; /* ns, the coarse clock when it last moved */
 	__u32 count; /* of datagrams since */
 	__u32 many;  /* were there before */
 };
@@ -52,13 +54,13 @@ static __always_inline bool many_come(__u64 now)
 
 	if (!p)
 		return true;
-	if (p->tick != now) {
-		p->many = (__u64)p->count * PACE_MANY > now - p->tick;
-		p->tick = now;
+	if (p->since != now) {
+		p->many = (__u64)p->count * PACE_MANY > now - p->since;
+		p->since = now;
 		p->count = 0;
 	}
 	p->count++;
-	return p->many;
+	return p->many || (__u64)p->count * PACE_MANY > tick;
 }
 
 /* is_to_queue tells whether a datagram of a flow, which a hash stands for, is to wait for others. */

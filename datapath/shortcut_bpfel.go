@@ -53,7 +53,7 @@ type shortcutHostKey struct {
 
 type shortcutPace struct {
 	_     structs.HostLayout
-	Tick  uint64
+	Since uint64
 	Count uint32
 	Many  uint32
 }
@@ -142,6 +142,7 @@ const (
 	shortcutProgFalconOut  = "falcon_out"
 	shortcutVarOuterTtl    = "outer_ttl"
 	shortcutVarQuiet       = "quiet"
+	shortcutVarTick        = "tick"
 	shortcutVarVxlanPort   = "vxlan_port"
 )
 
@@ -212,6 +213,7 @@ type shortcutMapSpecs struct {
 type shortcutVariableSpecs struct {
 	OuterTtl  *ebpf.VariableSpec `ebpf:"outer_ttl"`
 	Quiet     *ebpf.VariableSpec `ebpf:"quiet"`
+	Tick      *ebpf.VariableSpec `ebpf:"tick"`
 	VxlanPort *ebpf.VariableSpec `ebpf:"vxlan_port"`
 }
 
@@ -266,6 +268,7 @@ func (m *shortcutMaps) Close() error {
 type shortcutVariables struct {
 	OuterTtl  *ebpf.Variable `ebpf:"outer_ttl"`
 	Quiet     *ebpf.Variable `ebpf:"quiet"`
+	Tick      *ebpf.Variable `ebpf:"tick"`
 	VxlanPort *ebpf.Variable `ebpf:"vxlan_port"`
 }
 

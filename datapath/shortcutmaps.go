@@ -46,7 +46,12 @@ func shortcutSpec(port uint16) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
+	var tick unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil {
+		return nil, fmt.Errorf("read resolution of the coarse clock: %w", err)
+	}
 	return spec, errors.Join(
+		spec.Variables[shortcutVarTick].Set(uint64(tick.Nano())),
 		spec.Variables[shortcutVarVxlanPort].Set(port),
 		spec.Variables[shortcutVarOuterTtl].Set(ttl),
 		spec.Variables[shortcutVarQuiet].Set(uint64(quietAfter)))
