@@ -163,10 +163,13 @@ func (k *fakeKernel) ShortcutStatus(context.Context) datapath.ShortcutStatus {
 }
 
 func (k *fakeKernel) StartTrace(vni datapath.VNI, length time.Duration) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if !k.networks[vni].Shortcut {
 		return datapath.ErrNotShortcut
 	}
-	return k.do(func() { k.traced = length })
+	k.traced = length
+	return nil
 }
 
 func (k *fakeKernel) Trace() (datapath.Trace, error) {
