@@ -36,9 +36,13 @@ test-unit: ## all that needs no engine: pure code, etcd, kernel objects in names
 	CI=true $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 	CI=true $(GO) test ./datapath/balance/... # the large machines, for which the race detector is too slow
 
+# The end-to-end tests that run once more with packets by the shortcut: those in which packets go between containers. SHORTCUT_TESTS=. runs
+# them all.
+SHORTCUT_TESTS ?= ^Test(SingleHost|Compose|Connectivity|FirstPacket|Internal|SameSubnetsDoNotMix|MulticastAndBroadcast|Options|Removal|HundredContainers|SeveralSubnets|SeveralNetworks|Trace|Underlays|WayOut)$$
+
 test-lab: build plugin ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
-	CI=true LAB_SHORTCUT=on $(GO) test -count=1 -timeout 20m ./tests/e2e # once more, packets by the shortcut
+	CI=true LAB_SHORTCUT=on $(GO) test -count=1 -timeout 20m -run '$(SHORTCUT_TESTS)' ./tests/e2e
 
 test-kernels: ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated; out/kernels keeps kernels and consoles
 	CI=true $(GO) test -count=1 -timeout 20m ./tests/kernels
