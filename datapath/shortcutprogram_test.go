@@ -173,6 +173,7 @@ func inRows() map[string]shortcutRow {
 	with := func(edits ...edit) []layer {
 		return []layer{etherHeader(nicMAC), ipHeader(mustAddr("192.0.2.1"), mustAddr("192.0.2.2"), edits...), udpHeader(44444, steerPort)}
 	}
+	crossed := func(r shortcutRow) shortcutRow { r.crossed = true; return r }
 	rows := map[string]shortcutRow{
 		"stranger":                  row("dropped_host", from("192.0.2.7"), over(to(senderMAC, "IPv4"), ports...)...),
 		"stranger in fragments":     {frame: make(over([]layer{etherHeader(nicMAC), ipHeader(mustAddr("192.0.2.7"), mustAddr("192.0.2.2"), piece(0, true)), udpHeader(44444, steerPort)}, over(to(senderMAC, "IPv4"), ports...)...)...), way: "dropped_host"},
@@ -200,8 +201,8 @@ func inRows() map[string]shortcutRow {
 		"inner last fragment":       row("in", outerIPv4, over(to(senderMAC, "IPv4", piece(5, false)), ports...)...),
 		"inner header too short":    row("kernel_malformed", outerIPv4, over(to(senderMAC, "IPv4", headerLength(4)), ports...)...),
 		"inner length too long":     {frame: lengthened(make(over(outerIPv4, over(to(senderMAC, "IPv4"), ports...)...)...), 50+14+2), way: "kernel_malformed"},
-		"inner IPv6 fragment":       row("in", outerIPv4, over(to(senderMAC, "IPv6"), over([]layer{piece6(0, true)}, ports...)...)...),
-		"inner IPv6 last fragment":  row("in", outerIPv4, over(to(senderMAC, "IPv6"), over([]layer{piece6(5, false)}, ports...)...)...),
+		"inner IPv6 fragment":       crossed(row("in", outerIPv4, over(to(senderMAC, "IPv6"), over([]layer{piece6(0, true)}, ports...)...)...)),
+		"inner IPv6 last fragment":  crossed(row("in", outerIPv4, over(to(senderMAC, "IPv6"), over([]layer{piece6(5, false)}, ports...)...)...)),
 		"discovery in a fragment":   row("kernel_kind", outerIPv4, over(to(senderMAC, "IPv6"), piece6(0, true), payload(unix.IPPROTO_ICMPV6, 135, 0, 0, 0))...),
 		"inner IPv6 extension":      row("kernel_kind", outerIPv4, over(to(senderMAC, "IPv6"), over([]layer{extension(unix.IPPROTO_HOPOPTS)}, ports...)...)...),
 		"neighbour discovery":       row("kernel_kind", outerIPv4, over(to(senderMAC, "IPv6"), payload(unix.IPPROTO_ICMPV6, 135, 0, 0, 0))...),
