@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
 	"falcon/datapath"
@@ -70,11 +69,8 @@ func probe(ctx context.Context) []datapath.Finding {
 	return dp.Probe(ctx)
 }
 
-func openDatapath() (*datapath.Datapath, error) {
-	quiet := logrus.New()
-	quiet.SetOutput(io.Discard)
-	return datapath.Open(datapath.Config{Log: quiet})
-}
+// openDatapath is for whoever looks, and logs nothing.
+func openDatapath() (*datapath.Datapath, error) { return datapath.Open(datapath.Config{}) }
 
 // examineHost looks at what falcon shares with the rest of the host.
 func examineHost(ctx context.Context, underlay string, port uint16, status *driver.Status) []datapath.Finding {

@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"falcon/datapath"
@@ -22,19 +24,27 @@ import (
 // echoPatience is for one answer; hosts of a cluster are near.
 const echoPatience = 500 * time.Millisecond
 
+// pathsAtOnce bounds how many hosts are tried at a time.
+const pathsAtOnce = 16
+
 // examinePaths tries whether packets as large as the underlay's interface allows come to each other host and back in one piece. A path
 // that is narrower than the interface says loses large packets without a word.
 func examinePaths(ctx context.Context, s *driver.Status) []datapath.Finding {
 	if s == nil {
 		return nil
 	}
-	var findings []datapath.Finding
 	local, mtu := s.Host.Underlay.Address, s.Host.Underlay.MTU
-	for _, p := range s.Peers {
-		if p.Underlay.Is4() == local.Is4() {
-			findings = append(findings, judgePath(p.Name, mtu, func(size int) error { return echo(ctx, local, p.Underlay, size) }))
-		}
+	peers := slices.DeleteFunc(slices.Clone(s.Peers), func(p driver.PeerStatus) bool { return p.Underlay.Is4() != local.Is4() })
+	findings := make([]datapath.Finding, len(peers))
+	var tries errgroup.Group
+	tries.SetLimit(pathsAtOnce)
+	for i, p := range peers {
+		tries.Go(func() error {
+			findings[i] = judgePath(p.Name, mtu, func(size int) error { return echo(ctx, local, p.Underlay, size) })
+			return nil
+		})
 	}
+	_ = tries.Wait() // none fails
 	return findings
 }
 
@@ -56,27 +66,36 @@ func judgePath(peer string, mtu int, send func(size int) error) datapath.Finding
 	return f
 }
 
+// echoes is what ICMP calls its echoes in a family.
+type echoes struct {
+	network       string
+	protocol      int
+	ask, answer   icmp.Type
+	head          int // bytes of an IP header
+	level, option int // of the socket: whether packets may be cut
+}
+
+func echoesOf(a netip.Addr) echoes {
+	if a.Is4() {
+		return echoes{"ip4:icmp", unix.IPPROTO_ICMP, ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply, ipv4.HeaderLen, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER}
+	}
+	return echoes{"ip6:ipv6-icmp", unix.IPPROTO_ICMPV6, ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply, ipv6.HeaderLen, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER}
+}
+
 // echo sends an ICMP echo request in an IP packet of so many bytes, which nobody may cut, and waits for the answer.
 func echo(ctx context.Context, from, to netip.Addr, size int) error {
-	network, protocol, head, ask := "ip4:icmp", 1, ipv4.HeaderLen, icmp.Type(ipv4.ICMPTypeEcho)
-	answer := icmp.Type(ipv4.ICMPTypeEchoReply)
-	level, option := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER
-	if to.Is6() {
-		network, protocol, head, ask = "ip6:ipv6-icmp", 58, ipv6.HeaderLen, icmp.Type(ipv6.ICMPTypeEchoRequest)
-		answer = icmp.Type(ipv6.ICMPTypeEchoReply)
-		level, option = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER
-	}
+	const echoHead = 8 // bytes
+	e := echoesOf(to)
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		return errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, unix.IP_PMTUDISC_PROBE) }), err)
+		return errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), e.level, e.option, unix.IP_PMTUDISC_PROBE) }), err)
 	}}
-	conn, err := config.ListenPacket(ctx, network, from.String())
+	conn, err := config.ListenPacket(ctx, e.network, from.String())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	const echoHead = 8
-	body := &icmp.Echo{ID: os.Getpid() & 0xffff, Seq: size, Data: make([]byte, size-head-echoHead)}
-	request, err := (&icmp.Message{Type: ask, Body: body}).Marshal(nil) // the kernel sums what IPv6 asks for
+	body := &icmp.Echo{ID: os.Getpid() & 0xffff, Seq: size & 0xffff, Data: make([]byte, size-e.head-echoHead)}
+	request, err := (&icmp.Message{Type: e.ask, Body: body}).Marshal(nil) // the kernel sums what IPv6 asks for
 	if err != nil {
 		return err
 	}
@@ -86,18 +105,26 @@ func echo(ctx context.Context, from, to netip.Addr, size int) error {
 	if _, err := conn.WriteTo(request, &net.IPAddr{IP: to.AsSlice()}); err != nil {
 		return err
 	}
-	buffer := make([]byte, size+head)
+	return e.await(conn, to, body)
+}
+
+// await waits for the answer to a request. A raw socket is given everybody's.
+func (e echoes) await(conn net.PacketConn, from netip.Addr, request *icmp.Echo) error {
+	buffer := make([]byte, e.head+request.Len(e.protocol)+maxIPOptions)
 	for {
-		n, _, err := conn.ReadFrom(buffer)
+		n, sender, err := conn.ReadFrom(buffer)
 		if err != nil {
 			return err
 		}
-		m, err := icmp.ParseMessage(protocol, buffer[:n])
-		if err != nil {
+		m, err := icmp.ParseMessage(e.protocol, buffer[:n])
+		if err != nil || m.Type != e.answer || sender.String() != from.String() {
 			continue
 		}
-		if e, ok := m.Body.(*icmp.Echo); ok && m.Type == answer && e.ID == body.ID && e.Seq == body.Seq {
+		if got, ok := m.Body.(*icmp.Echo); ok && got.ID == request.ID && got.Seq == request.Seq {
 			return nil
 		}
 	}
 }
+
+// maxIPOptions is the most bytes of them.
+const maxIPOptions = 40

@@ -113,7 +113,7 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 	}
 	defer closeQuietly(api)
 	var plugin []net.Listener
-	for _, dir := range s.pluginDirs() {
+	for _, dir := range listed(s.pluginDir) {
 		l, err := driver.Listen(ctx, filepath.Join(dir, driver.PluginSocket))
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 		return driver.Serve(ctx, plugin, handler, others...)
 	})
 	tasks.Go(func() error { return d.Run(background) })
-	tasks.Go(func() error { return tellSystemd(ctx, log) })
+	tasks.Go(func() error { tellSystemd(ctx, log); return nil })
 	tasks.Go(func() error { // what answers requests needs the driver until the last one is answered
 		<-served
 		stop()

@@ -115,7 +115,7 @@ func (s *settings) check() error {
 }
 
 func (s *settings) checkDirs() error {
-	for _, dir := range s.pluginDirs() {
+	for _, dir := range listed(s.pluginDir) {
 		if !strings.HasPrefix(dir, "/") {
 			return flagError("plugin-dir", s.pluginDir, "must be an absolute path, or several separated by commas")
 		}
@@ -130,16 +130,19 @@ func (s *settings) checkDirs() error {
 	return nil
 }
 
-func (s *settings) pluginDirs() []string { return strings.Split(s.pluginDir, ",") }
+// listed are the directories that --plugin-dir names.
+func listed(pluginDir string) []string { return strings.Split(pluginDir, ",") }
 
 // loopback is where metrics are served unless told otherwise: they tell a stranger much.
 const loopback = "127.0.0.1"
 
 // metricsAddress completes what --metrics-addr says.
 func metricsAddress(given string) string {
-	given = strings.TrimPrefix(given, ":")
 	if isPort(given) {
 		return net.JoinHostPort(loopback, given)
+	}
+	if host, port, err := net.SplitHostPort(given); err == nil && host == "" {
+		return net.JoinHostPort(loopback, port)
 	}
 	return given
 }

@@ -36,6 +36,7 @@ func TestBadFlagsNameFlagValueAndWhatIsAllowed(t *testing.T) {
 		"--cpus=one":               {"--cpus=one"},
 		"--metrics-addr=127.0.0.1": {"--metrics-addr=127.0.0.1", "HOST:PORT"},
 		"--metrics-addr=:metrics":  {"--metrics-addr=:metrics", "HOST:PORT"},
+		"--metrics-addr=::1":       {"--metrics-addr=::1", "HOST:PORT"},
 		"--metrics-addr=70000":     {"--metrics-addr=70000", "HOST:PORT"},
 	} {
 		err := parse(t, args)

@@ -49,7 +49,7 @@ func (u uninstallation) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer alone.Close()
-	dp, err := datapath.Open(datapath.Config{})
+	dp, err := openDatapath()
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,23 @@ func networksOf(endpoints []datapath.OwnedEndpoint) string {
 }
 
 func (u uninstallation) removeFiles() error {
-	errs := []error{os.RemoveAll(u.runDir)}
-	for _, dir := range strings.Split(u.pluginDir, ",") {
-		if err := os.Remove(filepath.Join(dir, driver.PluginSocket)); !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+	err := driver.RemoveFiles(u.runDir, listed(u.pluginDir)...)
+	if u.runDir == defaultRunDir {
+		err = errors.Join(err, driver.RemoveFiles(managedRunDir))
 	}
 	if u.purge {
-		errs = append(errs, os.RemoveAll(u.stateDir))
+		err = errors.Join(err, u.purgeState())
 	}
-	return errors.Join(errs...)
+	return err
+}
+
+// purgeState removes the state directory, if it is one.
+func (u uninstallation) purgeState() error {
+	if _, err := os.Stat(u.stateDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(u.stateDir, hostIDFile)); err != nil {
+		return fmt.Errorf("purge %s: it is no state directory of falcon's (%w): remove it yourself, or give another --state-dir", u.stateDir, err)
+	}
+	return os.RemoveAll(u.stateDir)
 }

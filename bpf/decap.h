@@ -88,6 +88,7 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 	if (way == WAY_IN && skb->gso_size && ip.protocol != IPPROTO_TCP)
 		return WAY_KIND;
 	in->port = e->port;
+	/* GRO chains no fragments. */
 	in->chained = e->chains && ip.protocol == IPPROTO_UDP && !ip.fragment;
 	return way;
 }

@@ -63,14 +63,14 @@ static __always_inline bool many_come(__u64 now)
 	return p->many || (__u64)p->count * PACE_MANY > tick;
 }
 
-/* is_to_queue tells whether a datagram of a flow, which a hash stands for, is to wait for others. */
-static __always_inline bool is_to_queue(__u32 hash)
+/* is_to_queue tells whether a datagram of a flow, which a hash stands for, is to wait for others: if it must, whatever comes. */
+static __always_inline bool is_to_queue(__u32 hash, bool must)
 {
 	__u32 key = hash >> (32 - QUEUED_BITS);
 	__u64 *last = bpf_map_lookup_elem(&queued, &key), now = bpf_ktime_get_coarse_ns();
 
 	/* Another core may have written it since the clock was read. */
-	if (last && !many_come(now) && (__s64)(now - *last) > (__s64)quiet)
+	if (last && !many_come(now) && !must && (__s64)(now - *last) > (__s64)quiet)
 		return false;
 	if (last && *last != now)
 		*last = now;

@@ -64,6 +64,7 @@ int falcon_in(struct __sk_buff *skb)
 	struct traffic *t;
 	enum parsed outer;
 	enum way way;
+	bool steered;
 
 	/* The tag is another device's business, except priority tags (VLAN 0). */
 	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
@@ -94,13 +95,14 @@ int falcon_in(struct __sk_buff *skb)
 		return verdict(way);
 	if (!in.chained)
 		return bpf_redirect_peer(in.port, 0);
+	/* What is steered comes to falcon_host by the queue only. It is noted there, for its flow may not be steered any more in a moment. */
+	steered = skb->tc_index & TAG_FLAG;
+	flow = ((__u32)in.source ^ in.port << 16) * 0x9e3779b1U;
+	if (!is_to_queue(flow, steered))
+		return bpf_redirect_peer(in.port, 0);
 	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. An odd number keeps it from being none. */
-	if (!(skb->tc_index & TAG_FLAG)) {
-		flow = ((__u32)in.source ^ in.port << 16) * 0x9e3779b1U;
-		if (!is_to_queue(flow))
-			return bpf_redirect_peer(in.port, 0);
+	if (!steered)
 		bpf_set_hash(skb, flow | 1);
-	}
 	return bpf_redirect(in.port, 0);
 }
 
@@ -195,13 +197,20 @@ static __always_inline enum way send(struct __sk_buff *skb, struct port *port, s
 	return fits(skb, out) ? pack(skb, &out->to, port->vni, out->ecn) : WAY_SIZE;
 }
 
+/* leave sends a packet to another host. If no router is in between, no route has to be looked up. */
+static __always_inline int leave(const struct endpoint *to)
+{
+	struct bpf_redir_neigh hop = {.nh_family = FAMILY_IPV4, .ipv4_nh = to->to};
+
+	return to->on_link ? bpf_redirect_neigh(to->device, &hop, sizeof(hop), 0) : bpf_redirect_neigh(to->device, 0, 0, 0);
+}
+
 /* At tc ingress of the host's end of a container's veth. */
 SEC("tc")
 int falcon_out(struct __sk_buff *skb)
 {
 	__u32 device = skb->ifindex, before;
 	struct port *port = bpf_map_lookup_elem(&ports, &device);
-	struct bpf_redir_neigh hop = {.nh_family = FAMILY_IPV4};
 	struct outbound out = {};
 	struct traffic *t;
 	enum way way;
@@ -220,9 +229,7 @@ int falcon_out(struct __sk_buff *skb)
 		bpf_skb_change_type(skb, 0 /* PACKET_HOST: it is for another device's MAC */);
 		return bpf_redirect_peer(out.to.port, 0);
 	case WAY_OUT:
-		hop.ipv4_nh = out.to.to;
-		return out.to.on_link ? bpf_redirect_neigh(out.to.device, &hop, sizeof(hop), 0) :
-					bpf_redirect_neigh(out.to.device, 0, 0, 0);
+		return leave(&out.to);
 	default:
 		return verdict(way);
 	}

@@ -81,6 +81,14 @@ static __always_inline struct address mapped(__be32 ip4)
 	return (struct address){{0, 0, bpf_htonl(0xffff), ip4}};
 }
 
+/* What is to be known of an IP packet that may take the shortcut. */
+struct inner {
+	__u8 protocol;
+	__u8 ecn; /* in the lowest two bits */
+	__u8 header; /* bytes of it */
+	bool fragment;
+};
+
 /* plain_ip4 tells whether a packet has no options, which are left to the kernel. fits is how long it may be at most. */
 static __always_inline enum way plain_ip4(const struct iphdr *ip, __u32 fits)
 {
@@ -92,21 +100,19 @@ static __always_inline enum way plain_ip4(const struct iphdr *ip, __u32 fits)
 }
 
 /* plain_ip6 wants TCP or UDP, in fragments at most: what is neither may be neighbour discovery, or hidden behind other headers. */
-static __always_inline enum way plain_ip6(const struct walk *w, __u32 fits, __u8 *protocol, bool *fragment)
+static __always_inline enum way plain_ip6(const struct walk *w, const struct ipv6hdr *ip, __u32 fits, struct inner *inner)
 {
-	struct ipv6hdr *ip = HERE(w, struct ipv6hdr);
-	struct fraghdr *f = (void *)(ip + 1);
+	const struct fraghdr *f = (const void *)(ip + 1);
 
-	if (!REACHES(w, ip) || ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
+	if (ip->version != 6 || bpf_ntohs(ip->payload_len) + sizeof(*ip) > fits)
 		return WAY_MALFORMED;
-	*protocol = ip->nexthdr;
-	*fragment = ip->nexthdr == IPPROTO_FRAGMENT;
-	if (*fragment) {
+	*inner = (struct inner){ip->nexthdr, ip->flow_lbl[0] >> 4, sizeof(*ip), ip->nexthdr == IPPROTO_FRAGMENT};
+	if (inner->fragment) {
 		if (!REACHES(w, f))
 			return WAY_MALFORMED;
-		*protocol = f->nexthdr;
+		inner->protocol = f->nexthdr;
 	}
-	return *protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP ? WAY_IN : WAY_KIND;
+	return inner->protocol == IPPROTO_TCP || inner->protocol == IPPROTO_UDP ? WAY_IN : WAY_KIND;
 }
 
 /* Of IPv4 on Ethernet (RFC 826). */
@@ -121,14 +127,6 @@ struct arp {
 } __attribute__((packed));
 
 #define ECN_MASK 3
-
-/* What is to be known of an IP packet that may take the shortcut. */
-struct inner {
-	__u8 protocol;
-	__u8 ecn; /* in the lowest two bits */
-	__u8 header; /* bytes of it */
-	bool fragment;
-};
 
 /* read_ip tells whether an IP packet, of so many bytes at most, could take the shortcut to an endpoint. */
 static __always_inline enum way read_ip(struct walk *w, __be16 proto, const struct endpoint *to, __u32 fits, struct inner *inner)
@@ -147,10 +145,8 @@ static __always_inline enum way read_ip(struct walk *w, __be16 proto, const stru
 	} else if (proto == bpf_htons(ETH_P_IPV6)) {
 		if (!REACHES(w, ip6))
 			return WAY_MALFORMED;
-		way = plain_ip6(w, fits, &inner->protocol, &inner->fragment);
+		way = plain_ip6(w, ip6, fits, inner);
 		theirs = same_address(&to->ip6, &ip6->daddr);
-		inner->ecn = ip6->flow_lbl[0] >> 4;
-		inner->header = sizeof(*ip6);
 	} else {
 		return WAY_KIND;
 	}

@@ -15,8 +15,8 @@ import (
 type hostRoot string
 
 // open opens a file by its path on the host. Symbolic links lead to where they do there (openat2, kernel 5.6).
-func (r hostRoot) open(path string, flags int) (int, error) {
-	flags |= unix.O_CLOEXEC
+func (r hostRoot) open(path string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_CLOEXEC
 	if r == "" {
 		return unix.Open(path, flags, 0)
 	}
@@ -25,13 +25,13 @@ func (r hostRoot) open(path string, flags int) (int, error) {
 		return -1, fmt.Errorf("open root of the host %s: %w", string(r), err)
 	}
 	defer unix.Close(root)
-	return unix.Openat2(root, strings.TrimPrefix(path, "/"), &unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_IN_ROOT})
+	return unix.Openat2(root, strings.TrimPrefix(path, "/"), &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_IN_ROOT})
 }
 
 // openSandbox opens a container's network namespace. ErrSandboxGone: it is none any more, for Docker unmounts the namespace when the
 // container ends, and may leave the empty file behind.
 func (r hostRoot) openSandbox(path string) (netns.NsHandle, error) {
-	fd, err := r.open(path, unix.O_RDONLY)
+	fd, err := r.open(path)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return netns.None(), fmt.Errorf("%w: %s", ErrSandboxGone, path)

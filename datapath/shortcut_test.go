@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,10 +12,12 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // shortOverlay is an overlay of two hosts, of which either may have the shortcut.
@@ -348,6 +351,75 @@ func TestShortcutFollowsRoutes(t *testing.T) {
 		o.ca.ping(o.cb.Addresses[0].Addr(), "")
 		if o.a.way("out") == before {
 			t.Errorf("%q: the shortcut is not taken", route.change)
+		}
+	}
+}
+
+// A container hears of a port that nobody listens at on another host, whichever family.
+func TestShortcutCarriesErrors(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	for _, address := range o.cb.Addresses {
+		err := o.ca.in(func() error {
+			c, err := net.Dial("udp", netip.AddrPortFrom(address.Addr(), 9).String())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				return err
+			}
+			if _, err := c.Write([]byte("?")); err != nil {
+				return err
+			}
+			_, err = c.Read(make([]byte, 1))
+			return err
+		})
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("%v: want to be told that nobody listens: %v", address, err)
+		}
+	}
+}
+
+// Datagrams behind extension headers arrive, by the kernel's way.
+func TestShortcutLeavesExtensionHeadersToTheKernel(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	to := netip.AddrPortFrom(o.cb.Addresses[1].Addr(), 7)
+	var listener net.PacketConn
+	err := o.cb.in(func() (err error) {
+		listener, err = net.ListenPacket("udp6", to.String())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for name, option := range map[string]int{"hop-by-hop": unix.IPV6_HOPOPTS, "destination": unix.IPV6_DSTOPTS} {
+		before := o.a.way("kernel_kind")
+		err := o.ca.in(func() error {
+			d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+				padding := "\x00\x00\x01\x04\x00\x00\x00\x00" // a header of 8 bytes that is nothing but PadN (RFC 8200, section 4.2)
+				return errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, option, padding) }), err)
+			}}
+			c, err := d.Dial("udp6", to.String())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = c.Write([]byte(name))
+			return err
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := make([]byte, 100)
+		if err := listener.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := listener.ReadFrom(got); err != nil || string(got[:n]) != name {
+			t.Errorf("%s: %q, %v", name, got[:n], err)
+		}
+		if o.a.way("kernel_kind") == before {
+			t.Errorf("%s: did not go the kernel's way: %+v", name, o.a.ShortcutStatus(t.Context()))
 		}
 	}
 }

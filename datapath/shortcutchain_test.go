@@ -129,3 +129,27 @@ func TestShortcutKeepsOrderAtAnyPace(t *testing.T) {
 		}
 	}
 }
+
+// What is steered goes by the queue however little there is, and the queue knows: were its flow not steered any more, the next datagram would
+// have to wait behind it.
+func TestShortcutQueuesWhatIsSteered(t *testing.T) {
+	p := newShortPipeline(t, Static)
+	g := p.generator(1)
+	in, out := p.b.way("in"), p.queued()
+	if _, err := g.Run(t.Context(), 500/float64(slowness(t)), 100*time.Millisecond*time.Duration(slowness(t))); err != nil {
+		t.Fatal(err)
+	}
+	sent, queued := p.b.way("in")-in, p.queued()-out
+	if sent < 40 || queued < sent {
+		t.Errorf("%d datagrams, %d through the queue", sent, queued)
+	}
+	var key uint32
+	var last, noted uint64
+	entries := p.b.short.programs.objects.Queued.Iterate()
+	for entries.Next(&key, &last) {
+		noted = max(noted, last)
+	}
+	if err := entries.Err(); err != nil || noted == 0 {
+		t.Errorf("the queue knows of none: %v", err)
+	}
+}

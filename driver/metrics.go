@@ -32,7 +32,8 @@ func NewMetrics(d *Driver, requests *Requests) http.Handler {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		stateCollector{d}, requests)
 	mux := http.NewServeMux()
-	mux.Handle("GET "+MetricsPath, promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: scrapeErrors{d.log}}))
+	mux.Handle("GET "+MetricsPath, promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: scrapeErrors{d.log}, ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET "+ReadyPath, func(w http.ResponseWriter, _ *http.Request) {
 		if !d.isReady() {
@@ -47,21 +48,21 @@ func NewMetrics(d *Driver, requests *Requests) http.Handler {
 // stateCollector makes metrics of a Status when it is asked for them.
 type stateCollector struct{ d *Driver }
 
-// describe makes a metric's description, and keeps it for Describe.
+// describe makes a metric's description.
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("falcon_"+name, help, labels, nil)
 }
 
 // Of the host.
 var (
-	metricBuild     = describe("build_info", "Always 1; the label tells which version runs.", "version")
-	metricReady     = describe("ready", "1 if the store was read and the kernel follows it.")
-	metricDegraded  = describe("degraded", "1 for each thing that does not work as it should; falcon status says why.", "what")
-	metricStore     = describe("store_up", "1 if the store answers.", "kind")
-	metricRevision  = describe("store_revision", "Newest revision of the store that is known.")
-	metricPeer      = describe("peer_up", "1 if the falcon of another host that shares a network answers.", "peer", "underlay")
-	metricStrays    = describe("stray_packets_total", "VXLAN packets that hid their network, by what became of them.", "way")
-	metricStrayByte = describe("stray_bytes_total", "Bytes of these.", "way")
+	metricBuild      = describe("build_info", "Always 1; the label tells which version runs.", "version")
+	metricReady      = describe("ready", "1 if the store was read and the kernel follows it.")
+	metricDegraded   = describe("degraded", "1 for each thing that does not work as it should; falcon status says why.", "what")
+	metricStore      = describe("store_up", "1 if the store answers.", "kind")
+	metricRevision   = describe("store_revision", "Newest revision of the store that is known.")
+	metricPeer       = describe("peer_up", "1 if the falcon of another host that shares a network answers.", "peer", "id", "underlay")
+	metricStrays     = describe("stray_packets_total", "VXLAN packets that hid their network, by what became of them.", "way")
+	metricStrayBytes = describe("stray_bytes_total", "Bytes of these.", "way")
 )
 
 // Of networks.
@@ -144,17 +145,21 @@ func flag(is bool) float64 {
 func (m metrics) host(s Status) {
 	m.gauge(metricBuild, 1, s.Version)
 	m.gauge(metricReady, flag(s.Ready))
+	degraded := map[string]struct{}{} // for several reasons, some
 	for _, d := range s.Degraded {
-		m.gauge(metricDegraded, 1, d.What)
+		degraded[d.What] = struct{}{}
+	}
+	for what := range degraded {
+		m.gauge(metricDegraded, 1, what)
 	}
 	m.gauge(metricStore, flag(s.Store.Error == ""), s.Store.Kind)
 	m.gauge(metricRevision, float64(s.Store.Revision))
 	for _, p := range s.Peers {
-		m.gauge(metricPeer, flag(p.Alive), p.Name, p.Underlay.String())
+		m.gauge(metricPeer, flag(p.Alive), p.Name, p.ID, p.Underlay.String()) // a host that was set up anew has its name twice
 	}
 	for way, n := range s.Strays {
 		m.counter(metricStrays, n.Packets, way)
-		m.counter(metricStrayByte, n.Bytes, way)
+		m.counter(metricStrayBytes, n.Bytes, way)
 	}
 }
 

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"falcon/datapath"
 )
@@ -49,7 +51,7 @@ func TestMetricsTellTheStatus(t *testing.T) {
 		`falcon_ready 1`,
 		`falcon_degraded{what="something"} 1`,
 		`falcon_store_up{kind="bolt"} 1`,
-		`falcon_peer_up{peer="host-b",underlay="192.0.2.2"} 1`,
+		`falcon_peer_up{id="b",peer="host-b",underlay="192.0.2.2"} 1`,
 		`falcon_network_endpoints{network="web",place="local"} 1`,
 		`falcon_network_hosts{network="web"} 2`,
 		`falcon_network_shortcut_active{network="web"} 0`,
@@ -71,6 +73,30 @@ func TestMetricsTellTheStatus(t *testing.T) {
 	must(t, err)
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// What is degraded for two reasons, as a store that does not answer is, and a host that was set up anew, are told of once each.
+func TestMetricsAreUnique(t *testing.T) {
+	s := Status{
+		Degraded: []Degraded{{"store", "list: refused"}, {"store", "watch: refused"}},
+		Peers:    []PeerStatus{{ID: "old", Name: "h2"}, {ID: "new", Name: "h2", Alive: true}},
+	}
+	told := make(chan prometheus.Metric, 100)
+	metrics{told}.host(s)
+	close(told)
+	seen := map[string]bool{}
+	for m := range told {
+		var value dto.Metric
+		must(t, m.Write(&value))
+		key := m.Desc().String() + fmt.Sprint(value.GetLabel())
+		if seen[key] {
+			t.Errorf("twice: %s", key)
+		}
+		seen[key] = true
+	}
+	if len(seen) != 7 {
+		t.Errorf("%d metrics, want 7: %v", len(seen), seen)
 	}
 }
 

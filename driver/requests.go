@@ -7,7 +7,7 @@ import (
 )
 
 // Requests counts Docker's requests, and how long they took.
-type Requests struct{ took *prometheus.HistogramVec }
+type Requests struct{ *prometheus.HistogramVec }
 
 // Outcomes of a request.
 const (
@@ -25,16 +25,10 @@ func newRequests() *Requests {
 	}, []string{"method", "outcome"})}
 }
 
-// Describe implements prometheus.Collector.
-func (r *Requests) Describe(into chan<- *prometheus.Desc) { r.took.Describe(into) }
-
-// Collect implements prometheus.Collector.
-func (r *Requests) Collect(into chan<- prometheus.Metric) { r.took.Collect(into) }
-
 func (r *Requests) note(method string, took time.Duration, err error) {
 	outcome := outcomeDone
 	if err != nil {
 		outcome = outcomeFailed
 	}
-	r.took.WithLabelValues(method, outcome).Observe(took.Seconds())
+	r.WithLabelValues(method, outcome).Observe(took.Seconds())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -84,6 +85,21 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("restrict %s: %w", path, err), l.Close())
 	}
 	return l, nil
+}
+
+// RemoveFiles removes what a falcon that runs no more has left: its lock and its sockets, and the run directory if nothing else is in it.
+func RemoveFiles(runDir string, pluginDirs ...string) error {
+	files := []string{filepath.Join(runDir, APISocket), filepath.Join(runDir, lockFile)}
+	for _, dir := range pluginDirs {
+		files = append(files, filepath.Join(dir, PluginSocket))
+	}
+	var errs []error
+	for _, file := range append(files, runDir) {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Service is a handler and where it listens.
