@@ -248,9 +248,13 @@ func (d *Datapath) editSources(have *sources, added, gone map[source]struct{}) e
 }
 
 func sourceSets(t *nftables.Table) []*nftables.Set {
-	return []*nftables.Set{
+	sets := []*nftables.Set{
 		setOf(t, checkedNetworks), setOf(t, hostsIPv4, nftables.TypeIPAddr), setOf(t, hostsIPv6, nftables.TypeIP6Addr),
 	}
+	for i, s := range sets {
+		s.ID = uint32(i + 1) // unique within a transaction is enough; the library would count in a variable that all goroutines share
+	}
+	return sets
 }
 
 // elementsOf sorts sources into the sets; one without a host is a network.
