@@ -8,7 +8,12 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build plugin deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
+# Times in packages, so that the same commit gives the same files.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+SBOM      := out/sbom.cdx.json
+
+.PHONY: build plugin deb image sbom deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
@@ -17,6 +22,16 @@ plugin: build ## the managed plugin's root in out/plugin, for docker plugin crea
 	rm -rf out/plugin
 	install -D -m 755 bin/falcon out/plugin/rootfs/falcon
 	install -m 644 packaging/plugin/config.json out/plugin/config.json
+
+deb: build ## the Debian package, in out
+	packaging/debian/build bin/falcon '$(VERSION)' out
+
+image: ## the image falcon:VERSION; needs a Docker engine and its registry
+	docker build --build-arg VERSION='$(VERSION)' --build-arg COMMIT='$(COMMIT)' --tag 'falcon:$(VERSION)' --tag falcon:latest .
+
+sbom: build ## what the binary consists of, as CycloneDX, in out
+	mkdir -p $(dir $(SBOM))
+	$(GO) run $(CYCLONEDX) bin -json -licenses -noserial -version '$(VERSION)' -output $(SBOM) bin/falcon
 
 deps: ## install what demo, tests and generate need
 	tests/lab/deps.sh

@@ -22,13 +22,16 @@ var errUnhealthy = errors.New("something will not work: see FAIL above")
 func doctorCommand() *cobra.Command {
 	var runDir, underlay string
 	var port uint16
-	var asJSON bool
+	var asJSON, fix bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this host and say what to do; exit status 1 when something would not work",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := examine(cmd.Context(), runDir, underlay, port)
+			if fix && repair(cmd.ErrOrStderr(), findings) > 0 {
+				findings = examine(cmd.Context(), runDir, underlay, port)
+			}
 			if asJSON {
 				return reportJSON(cmd.OutOrStdout(), findings)
 			}
@@ -39,8 +42,25 @@ func doctorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&underlay, "underlay", "", "interface or address to check (default: the daemon's, or the default route's)")
 	cmd.Flags().Uint16Var(&port, "vxlan-port", defaultVXLANPort, "UDP port to check; the daemon's if it runs")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	cmd.Flags().BoolVar(&fix, "fix", false, "do what is safe to do about the findings, until the next boot: mount a bpffs, raise limits of the kernel's that are too low")
 	fromEnvironment(cmd)
 	return cmd
+}
+
+// repair fixes what can be fixed, says so, and tells how much that was.
+func repair(out io.Writer, findings []datapath.Finding) (fixed int) {
+	for _, f := range findings {
+		if f.Fix == nil || f.Advice == "" {
+			continue
+		}
+		if err := f.Fix(); err != nil {
+			fmt.Fprintf(out, "%s: not fixed: %v\n", f.Check, err)
+			continue
+		}
+		fmt.Fprintf(out, "%s: fixed until the next boot: %s\n", f.Check, f.Advice)
+		fixed++
+	}
+	return fixed
 }
 
 // examine makes all checks. What the running daemon uses is checked rather than what it would use by default.
@@ -56,6 +76,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 	findings = append(append(findings, probeSteering(ctx, steered(status))...), probeShortcut(status))
 	findings = append(findings, examineHost(ctx, underlay, port, status)...)
 	findings = append(findings, examinePaths(ctx, status)...)
+	findings = append(findings, examineClock())
 	return append(findings, daemon...)
 }
 
@@ -82,6 +103,7 @@ func examineHost(ctx context.Context, underlay string, port uint16, status *driv
 	findings, nic := examineUnderlay(ctx, dp, underlay)
 	findings = append(findings, examineNeighbours(neighbourLimit))
 	findings = append(findings, examineVXLAN(ctx, dp, port, status)...)
+	findings = append(findings, examineOrphans(ctx, dp, status))
 	return append(findings, examineSteering(ctx, dp, nic, status)...)
 }
 
@@ -123,6 +145,9 @@ const (
 	// neighbourLimit is how many ARP entries the kernel keeps for all network namespaces together, containers
 	// included; permanent ones do not count (neighbour.c, gc_entries).
 	neighbourLimit = "/proc/sys/net/ipv4/neigh/default/gc_thresh3"
+	// goodNeighbours is what is advised.
+	goodNeighbours     = 4 * fewNeighbours
+	ipv6NeighbourLimit = "/proc/sys/net/ipv6/neigh/default/gc_thresh3"
 	// fewNeighbours is a limit that some hundred containers with a dozen peers each reach.
 	fewNeighbours = 4096
 )
@@ -142,7 +167,10 @@ func examineNeighbours(path string) datapath.Finding {
 	}
 	f.Detail = fmt.Sprintf("holds %d entries of all containers together", limit)
 	if limit < fewNeighbours {
-		f.Advice = fmt.Sprintf("with hundreds of containers, packets are lost beyond it: sysctl -w net.ipv4.neigh.default.gc_thresh3=%d (and neigh.default of ipv6)", 4*fewNeighbours)
+		f.Advice = fmt.Sprintf("with hundreds of containers, packets are lost beyond it: sysctl -w net.ipv4.neigh.default.gc_thresh3=%d (and neigh.default of ipv6)", goodNeighbours)
+		f.Fix = func() error {
+			return errors.Join(writeSetting(path, goodNeighbours), writeSetting(ipv6NeighbourLimit, goodNeighbours))
+		}
 	}
 	return f
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -126,6 +127,7 @@ func examineBacklog(dir string) datapath.Finding {
 	case n > longBacklog:
 		f.Advice = fmt.Sprintf("packets may wait for so long that a flow which moves is reordered: sysctl -w net.core.netdev_max_backlog=%d", goodBacklog)
 	}
+	f.Fix = func() error { return writeSetting(filepath.Join(dir, "netdev_max_backlog"), goodBacklog) }
 	return f
 }
 
@@ -177,9 +179,19 @@ func examineRFS(ctx context.Context, dp *datapath.Datapath, dir string, devices 
 	if len(with) > 0 {
 		f.Detail = "overrides where packets are steered to at " + strings.Join(with, ", ")
 		f.Advice = fmt.Sprintf("echo 0 > /sys/class/net/%s/queues/rx-0/rps_flow_cnt, and keep what sets it off devices fvx-*", with[0])
+		f.Fix = func() error {
+			var errs []error
+			for _, device := range with { // a vxlan device has one queue
+				errs = append(errs, writeSetting("/sys/class/net/"+device+"/queues/rx-0/rps_flow_cnt", 0))
+			}
+			return errors.Join(errs...)
+		}
 	}
 	return f
 }
+
+// writeSetting changes a number of the kernel's.
+func writeSetting(path string, n int) error { return os.WriteFile(path, []byte(strconv.Itoa(n)), 0o644) }
 
 func readSysctl(dir, name string) (int, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, name))

@@ -67,7 +67,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	steering := datapath.SteeringConfig{
 		CPUs: s.cpus, Port: s.vxlanPort, Split: s.split == driver.SplitOn, Expected: s.steering != string(datapath.Off)}
 	dp, err := datapath.Open(datapath.Config{
-		Steering: steering, Shortcut: datapath.ShortcutConfig{Port: s.vxlanPort}, HostRoot: s.hostRoot, Log: log})
+		Steering: steering, Shortcut: datapath.ShortcutConfig{Port: s.vxlanPort, Early: s.shortcutXDP == driver.ShortcutOn}, HostRoot: s.hostRoot, Log: log})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type settings struct {
 	vxlanPort                   uint16
 	cpus                        string
 	steering, shortcut, split   string
+	shortcutXDP                 string
 	metricsAddr                 string
 	logLevel, logFormat         string
 }
@@ -62,6 +63,7 @@ func (s *settings) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.cpus, "cpus", "", "CPUs for packet processing, such as 2-7,10 (default: all that are online and not isolated)")
 	f.StringVar(&s.steering, "steering", "off", "spread packet processing over CPUs: "+strings.Join(driver.SteeringModes, ", "))
 	f.StringVar(&s.shortcut, "shortcut", "off", "carry packets past the overlay's devices: "+strings.Join(driver.ShortcutModes, ", "))
+	f.StringVar(&s.shortcutXDP, "shortcut-xdp", "off", "with the shortcut, take datagrams at the driver of the underlay's interface, if it has XDP: "+strings.Join(driver.ShortcutModes, ", "))
 	f.StringVar(&s.split, "split", "off", "split the first stage of TCP flows where that wins: "+strings.Join(driver.SplitModes, ", "))
 	f.StringVar(&s.metricsAddr, "metrics-addr", "", "HOST:PORT for Prometheus metrics, health and readiness; of a PORT or :PORT alone, on the loopback (default: none)")
 	f.StringVar(&s.logLevel, "log-level", "info", "error, warn, info or debug")
@@ -82,6 +84,7 @@ func (s *settings) check() error {
 		{"scope", s.scope, []string{"local", "global"}},
 		{"steering", s.steering, driver.SteeringModes},
 		{"shortcut", s.shortcut, driver.ShortcutModes},
+		{"shortcut-xdp", s.shortcutXDP, driver.ShortcutModes},
 		{"split", s.split, driver.SplitModes},
 		{"log-format", s.logFormat, []string{"text", "json"}},
 		{"log-level", s.logLevel, []string{"error", "warn", "info", "debug"}},
@@ -101,6 +104,9 @@ func (s *settings) check() error {
 	}
 	if err := datapath.CheckCPUs(s.cpus); err != nil {
 		return flagError("cpus", s.cpus, err.Error())
+	}
+	if s.shortcutXDP == driver.ShortcutOn && s.split == driver.SplitOn {
+		return flagError("shortcut-xdp", s.shortcutXDP, "cannot be with --split=on: a driver takes one XDP program")
 	}
 	if s.scope == "global" && s.store == "bolt" {
 		return flagError("scope", s.scope, "needs a store that the swarm's nodes share: --store etcd://HOST:PORT")

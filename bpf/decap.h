@@ -11,7 +11,9 @@ struct inbound {
 	struct ethhdr eth; /* of the inner packet */
 	__u16 at;          /* where that is */
 	__u32 port;        /* the endpoint's */
+	__u8 protocol;     /* of the inner IP packet */
 	bool chained;      /* goes through GRO at the endpoint's device */
+	bool early;        /* falcon_early has looked at it */
 	__be16 source;     /* the outer source port: bits of the inner flow (RFC 7348, section 5) */
 	bool fragment;     /* the first of a datagram's */
 	bool unusual;      /* outer headers that are left to the kernel */
@@ -23,13 +25,19 @@ struct inbound {
 #define DECAP_L3_IPV4 (1ULL << 7)
 #define DECAP_L3_IPV6 (1ULL << 8)
 
-/* read_outer finds the network and who sent it. */
-static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbound *in)
+/* flow_of_inbound stands for a flow: the sender has put bits of it into the source port. An odd number is no missing hash. */
+static __always_inline __u32 flow_of_inbound(const struct inbound *in)
 {
-	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = ETH_HLEN};
+	return (((__u32)in->source ^ in->port << 16) * 0x9e3779b1U) | 1;
+}
+
+/* read_outer finds the network and who sent it. */
+static __always_inline enum parsed read_outer(void *data, void *end, __be16 proto, struct inbound *in)
+{
+	struct walk w = {.data = data, .end = end, .at = ETH_HLEN};
 	struct ipv6hdr *ip6 = HERE(&w, struct ipv6hdr);
 	struct iphdr *ip4 = HERE(&w, struct iphdr);
-	enum parsed result = walk_outer(&w, skb->protocol);
+	enum parsed result = walk_outer(&w, proto);
 	struct vxlanhdr *vxlan = HERE(&w, struct vxlanhdr);
 	struct walk back = w;
 	struct udphdr *udp;
@@ -44,7 +52,7 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	in->summed = udp->check;
 	in->source = udp->source;
 	in->unusual = in->fragment || vxlan->flags != bpf_htonl(VXLAN_HAS_VNI) || vxlan->vni & bpf_htonl(0xff);
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	if (proto == bpf_htons(ETH_P_IP)) {
 		if (!REACHES(&w, ip4))
 			return PARSED_SHORT;
 		in->host.address = mapped(ip4->saddr);
@@ -62,10 +70,10 @@ static __always_inline enum parsed read_outer(struct __sk_buff *skb, struct inbo
 	return vxlan->flags & bpf_htonl(VXLAN_HAS_VNI) ? PARSED_FLOW : PARSED_FOREIGN;
 }
 
-/* read_inner tells whether a packet could take the shortcut, and to which endpoint. */
-static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound *in)
+/* read_inner tells whether a packet of so many bytes could take the shortcut, and to which endpoint. */
+static __always_inline enum way read_inner(void *data, void *end, __u32 length, struct inbound *in)
 {
-	struct walk w = {.data = (void *)(long)skb->data, .end = (void *)(long)skb->data_end, .at = in->at};
+	struct walk w = {.data = data, .end = end, .at = in->at};
 	struct ethhdr *eth = HERE(&w, struct ethhdr);
 	struct inner ip = {};
 	struct endpoint *e;
@@ -81,15 +89,23 @@ static __always_inline enum way read_inner(struct __sk_buff *skb, struct inbound
 	e = bpf_map_lookup_elem(&endpoints, &in->endpoint);
 	if (!e || !e->port)
 		return WAY_UNKNOWN;
-	way = read_ip(&w, in->eth.h_proto, e, skb->len - w.at, &ip);
+	way = read_ip(&w, in->eth.h_proto, e, length - w.at, &ip);
 	if (way == WAY_IN && in->congested && !(ip.ecn & ECN_MASK))
 		return WAY_HEADER; /* RFC 6040, section 4.2: the kernel drops it */
-	/* A socket that has not asked for it would be given a merged datagram, of which it cannot tell that it came out of a tunnel. */
-	if (way == WAY_IN && skb->gso_size && ip.protocol != IPPROTO_TCP)
-		return WAY_KIND;
 	in->port = e->port;
+	in->protocol = ip.protocol;
 	/* GRO chains no fragments. */
 	in->chained = e->chains && ip.protocol == IPPROTO_UDP && !ip.fragment;
+	if (way == WAY_IN && in->chained && e->early && length - w.at <= e->mtu) {
+		struct udphdr *udp;
+
+		w.at += ip.header;
+		udp = HERE(&w, struct udphdr);
+		if (!REACHES(&w, udp))
+			return WAY_MALFORMED;
+		/* The outer checksum of what is taken at the driver is not looked at, so what it covers must have one of its own. */
+		in->early = udp->check || !in->summed;
+	}
 	return way;
 }
 

@@ -33,18 +33,43 @@ struct {
 	__type(value, struct pace);
 } paces SEC(".maps");
 
-/*
- * When a flow's last datagram went into the queue, ns. Flows whose hashes fall together are taken for one, and queue more often than they had to.
- * Not of each core its own: the core that a flow comes in on changes, as that of an interrupt does, and the queue goes with the flow.
- */
-#define QUEUED_BITS 12
+/* Flows whose hashes fall together are taken for one, and wait more often than they had to. */
+struct paced {
+	__u64 queued; /* ns: when the last datagram went into the queue */
+	/* Where falcon_early looks first: those that it left to falcon_in, and those that have come there. */
+	__u64 passed_at; /* ns */
+	__u32 passed;
+	__u32 seen;
+};
 
+#define PACED_BITS 12
+
+/* Not of each core its own: the core that a flow comes in on changes, as that of an interrupt does, and the queue goes with the flow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1 << QUEUED_BITS);
+	__uint(max_entries, 1 << PACED_BITS);
 	__type(key, __u32); /* the upper bits of a hash */
-	__type(value, __u64);
-} queued SEC(".maps");
+	__type(value, struct paced);
+} paced_flows SEC(".maps");
+
+static __always_inline struct paced *paced_of(__u32 hash)
+{
+	__u32 key = hash >> (32 - PACED_BITS);
+
+	return bpf_map_lookup_elem(&paced_flows, &key);
+}
+
+/* is_past tells whether a time is longer ago than any queue can hold a packet. Another core may have written it since the clock was read. */
+static __always_inline bool is_past(__u64 then, __u64 now)
+{
+	return (__s64)(now - then) > (__s64)quiet;
+}
+
+static __always_inline void stamp(__u64 *time, __u64 now)
+{
+	if (*time != now)
+		*time = now;
+}
 
 /* many_come counts a datagram and tells whether this core is given many. */
 static __always_inline bool many_come(__u64 now)
@@ -66,13 +91,45 @@ static __always_inline bool many_come(__u64 now)
 /* is_to_queue tells whether a datagram of a flow, which a hash stands for, is to wait for others: if it must, whatever comes. */
 static __always_inline bool is_to_queue(__u32 hash, bool must)
 {
-	__u32 key = hash >> (32 - QUEUED_BITS);
-	__u64 *last = bpf_map_lookup_elem(&queued, &key), now = bpf_ktime_get_coarse_ns();
+	struct paced *p = paced_of(hash);
+	__u64 now = bpf_ktime_get_coarse_ns();
 
-	/* Another core may have written it since the clock was read. */
-	if (last && !many_come(now) && !must && (__s64)(now - *last) > (__s64)quiet)
+	if (p && !many_come(now) && !must && is_past(p->queued, now))
 		return false;
-	if (last && *last != now)
-		*last = now;
+	if (p)
+		stamp(&p->queued, now);
 	return true;
+}
+
+/*
+ * is_to_take tells whether falcon_early is to put a datagram into the queue, and otherwise notes that it is left to falcon_in. Those that were left
+ * before may wait in the device's GRO, so a flow goes into the queue only when all of them have come out: seldom later than with
+ * the next poll. If one never does, a silence tells.
+ */
+static __always_inline bool is_to_take(__u32 hash)
+{
+	struct paced *p = paced_of(hash);
+	__u64 now = bpf_ktime_get_coarse_ns();
+	bool many = many_come(now);
+
+	if (!p)
+		return false;
+	if (!is_past(p->queued, now) || (many && (p->passed == p->seen || is_past(p->passed_at, now)))) {
+		stamp(&p->queued, now);
+		return true;
+	}
+	if (is_past(p->passed_at, now))
+		p->seen = p->passed;
+	stamp(&p->passed_at, now);
+	__sync_fetch_and_add(&p->passed, 1);
+	return false;
+}
+
+/* has_come notes what falcon_early has left, which goes on in the poll that it came in. */
+static __always_inline void has_come(__u32 hash)
+{
+	struct paced *p = paced_of(hash);
+
+	if (p)
+		__sync_fetch_and_add(&p->seen, 1);
 }

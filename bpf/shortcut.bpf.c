@@ -8,6 +8,8 @@
 // Where many datagrams come in, a container's stack gets chains: they go by the queue of its veth, where GRO makes them (pace.h).
 // TCP is merged at the NIC already.
 //
+// Where people have asked for it, falcon_early takes those at the NIC's driver: no sk_buff is made of their outer packet.
+//
 // What is not plainly known to be between two endpoints of one network, or is of a kind that needs more, goes the kernel's way,
 // which is complete by itself. So whatever the maps lack makes packets slower, not lost.
 //
@@ -19,6 +21,7 @@
 
 #include "shortcut.h"
 #include "decap.h"
+#include "early.h"
 #include "encap.h"
 #include "pace.h"
 #include "source.h"
@@ -29,16 +32,20 @@ char LICENSE[] SEC("license") = "GPL";
 /* Called twice, so not inlined. */
 static __noinline enum parsed outer_of(struct __sk_buff *skb, struct inbound *in)
 {
-	return read_outer(skb, in);
+	return read_outer((void *)(long)skb->data, (void *)(long)skb->data_end, skb->protocol, in);
 }
 
 static __noinline enum way inner_of(struct __sk_buff *skb, struct inbound *in)
 {
-	return read_inner(skb, in);
+	enum way way = read_inner((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, in);
+
+	/* A socket that has not asked for it would be given a merged datagram, of which it cannot tell that it came out of a tunnel. */
+	return way == WAY_IN && skb->gso_size && in->protocol != IPPROTO_TCP ? WAY_KIND : way;
 }
 
 /* The farthest that is looked at on the way in. */
-#define INBOUND_MOST (EXTENSIONS_ROOM + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr))
+#define INBOUND_MOST \
+	(EXTENSIONS_ROOM + sizeof(struct udphdr) + sizeof(struct vxlanhdr) + ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 
 /* take unpacks a packet of a network if it may take the shortcut. */
 static __always_inline enum way take(struct __sk_buff *skb, struct inbound *in)
@@ -97,12 +104,37 @@ int falcon_in(struct __sk_buff *skb)
 		return bpf_redirect_peer(in.port, 0);
 	/* What is steered comes to falcon_host by the queue only. It is noted there, for its flow may not be steered any more in a moment. */
 	steered = skb->tc_index & TAG_FLAG;
-	flow = ((__u32)in.source ^ in.port << 16) * 0x9e3779b1U;
+	flow = flow_of_inbound(&in);
+	if (in.early && !steered) {
+		has_come(flow);
+		return bpf_redirect_peer(in.port, 0);
+	}
 	if (!is_to_queue(flow, steered))
 		return bpf_redirect_peer(in.port, 0);
-	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. An odd number keeps it from being none. */
+	/* GRO sorts flows by their hash, which falcon_host chooses if the packet is steered. */
 	if (!steered)
-		bpf_set_hash(skb, flow | 1);
+		bpf_set_hash(skb, flow);
+	return bpf_redirect(in.port, 0);
+}
+
+// At the driver of the underlay's device: plain datagrams of networks that are not steered, where many come (pace.h). They go to the queue of the
+// container's veth, where the kernel makes sk_buffs of them and GRO chains those. All else comes by at falcon_in.
+SEC("xdp")
+int falcon_early(struct xdp_md *ctx)
+{
+	struct inbound in = {};
+	struct traffic *t;
+
+	if (!read_early(ctx, &in))
+		return XDP_PASS;
+	t = bpf_map_lookup_elem(&traffics, &in.host.vni);
+	if (!t || !bpf_map_lookup_elem(&hosts, &in.host))
+		return XDP_PASS;
+	if (!finish_early(ctx, &in))
+		return XDP_PASS;
+	t->ways[WAY_IN].packets++;
+	t->ways[WAY_IN].bytes += ctx->data_end - ctx->data;
+	trace_early(ctx, in.host.vni);
 	return bpf_redirect(in.port, 0);
 }
 

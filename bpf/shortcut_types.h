@@ -22,12 +22,19 @@ struct endpoint {
 	struct address ip6;
 	__u32 port; /* of this host: the index of the host's end of its veth; 0: of another host */
 	__u32 chains; /* datagrams are to go through that end, since the other one has GRO chain them */
+	__u32 early;  /* and it takes frames that no sk_buff was made of (falcon_early) */
 	/* Of another host: */
 	__u32 device;  /* through which that host is reached; 0: not known, so it is the kernel's business */
 	__u32 on_link; /* no router is between, so that no route has to be looked up */
 	__be32 from;   /* outer addresses */
 	__be32 to;
 	__u32 mtu; /* of the path, bytes, outer IP header included */
+};
+
+/* The underlay's device, at whose driver falcon_early is. */
+struct nic {
+	__u8 mac[6];
+	__u16 reserved;
 };
 
 /* A host of a network. */

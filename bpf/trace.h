@@ -67,33 +67,47 @@ static __always_inline void flow_of(struct __sk_buff *skb, __u32 at, struct trac
 	f->target_port = ports[1];
 }
 
+/* note adds packets to their flow. */
+static __always_inline void note(struct tracing *tracing, struct traced_flow *key, __u32 packets, __u32 bytes)
+{
+	struct traced *flow = bpf_map_lookup_elem(&traced_flows, key), none = {};
+
+	if (!flow) {
+		bpf_map_update_elem(&traced_flows, key, &none, BPF_NOEXIST);
+		flow = bpf_map_lookup_elem(&traced_flows, key);
+	}
+	if (!flow) {
+		__sync_fetch_and_add(&tracing->lost, packets);
+		return;
+	}
+	__sync_fetch_and_add(&flow->packets, packets);
+	__sync_fetch_and_add(&flow->bytes, bytes);
+}
+
 /* record adds a packet to its flow. Not inlined, for it is rare. */
 static __noinline int record(struct __sk_buff *skb, struct tracing *tracing, __u32 at, enum way way)
 {
 	struct traced_flow key = {.vni = tracing->vni, .way = way};
-	struct traced *flow, none = {};
 
 	flow_of(skb, at, &key);
-	flow = bpf_map_lookup_elem(&traced_flows, &key);
-	if (!flow) {
-		bpf_map_update_elem(&traced_flows, &key, &none, BPF_NOEXIST);
-		flow = bpf_map_lookup_elem(&traced_flows, &key);
-	}
-	if (!flow) {
-		__sync_fetch_and_add(&tracing->lost, packets_of(skb));
-		return 0;
-	}
-	__sync_fetch_and_add(&flow->packets, packets_of(skb));
-	__sync_fetch_and_add(&flow->bytes, skb->len - at);
+	note(tracing, &key, packets_of(skb), skb->len - at);
 	return 0;
+}
+
+/* tracing_of is what asks for a network's packets; null: nobody does. */
+static __always_inline struct tracing *tracing_of(__u32 vni)
+{
+	__u32 zero = 0;
+	struct tracing *tracing = bpf_map_lookup_elem(&tracings, &zero);
+
+	return tracing && tracing->until && tracing->vni == vni && bpf_ktime_get_coarse_ns() < tracing->until ? tracing : 0;
 }
 
 /* trace is told which way a frame goes that begins at a place in a packet. */
 static __always_inline void trace(struct __sk_buff *skb, __u32 vni, __u32 at, enum way way)
 {
-	__u32 zero = 0;
-	struct tracing *tracing = bpf_map_lookup_elem(&tracings, &zero);
+	struct tracing *tracing = tracing_of(vni);
 
-	if (tracing && tracing->until && tracing->vni == vni && bpf_ktime_get_coarse_ns() < tracing->until)
+	if (tracing)
 		record(skb, tracing, at, way);
 }

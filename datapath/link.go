@@ -267,6 +267,16 @@ func (r *rtnl) deleteLink(ctx context.Context, l link) error {
 }
 
 // infomsg addresses a device by index and sets flags.
+// bounce takes a device down and up again.
+func (r *rtnl) bounce(ctx context.Context, l link) error {
+	down := infomsg(l.index, 0)
+	down.Change = unix.IFF_UP
+	if err := r.change(ctx, unix.RTM_NEWLINK, 0, down); err != nil {
+		return fmt.Errorf("take %s down: %w", l.name, err)
+	}
+	return r.setUp(ctx, l)
+}
+
 func infomsg(index int, flags uint32) *nl.IfInfomsg {
 	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	m.Index, m.Flags, m.Change = int32(index), flags, flags

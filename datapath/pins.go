@@ -56,6 +56,8 @@ func probePins(dir string) Finding {
 	f := finding("bpffs", tryPin(dir), pinAdvice(dir)+", before falcon starts")
 	if f.OK {
 		f.Detail = "maps can be pinned in " + dir
+	} else if !isBPFFS(dir) {
+		f.Fix = func() error { return os.NewSyscallError("mount", unix.Mount("bpf", dir, "bpf", 0, "mode=0700")) }
 	}
 	return f
 }

@@ -15,6 +15,8 @@ type ShortcutConfig struct {
 	Pins string
 	// Port is the UDP port of the VXLAN devices.
 	Port uint16
+	// Early has datagrams taken at the driver of the underlay's device, by an XDP program.
+	Early bool
 }
 
 // DefaultShortcutPins is in the bpffs that every distribution mounts.

@@ -31,6 +31,7 @@ type shortcutEndpoint struct {
 	Ip6    shortcutAddress
 	Port   uint32
 	Chains uint32
+	Early  uint32
 	Device uint32
 	OnLink uint32
 	From   uint32
@@ -51,11 +52,25 @@ type shortcutHostKey struct {
 	Address shortcutAddress
 }
 
+type shortcutNic struct {
+	_        structs.HostLayout
+	Mac      [6]uint8
+	Reserved uint16
+}
+
 type shortcutPace struct {
 	_     structs.HostLayout
 	Since uint64
 	Count uint32
 	Many  uint32
+}
+
+type shortcutPaced struct {
+	_        structs.HostLayout
+	Queued   uint64
+	PassedAt uint64
+	Passed   uint32
+	Seen     uint32
 }
 
 type shortcutPort struct {
@@ -129,21 +144,23 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	shortcutMapAllowed     = "allowed"
-	shortcutMapEndpoints   = "endpoints"
-	shortcutMapHosts       = "hosts"
-	shortcutMapPaces       = "paces"
-	shortcutMapPorts       = "ports"
-	shortcutMapQueued      = "queued"
-	shortcutMapTracedFlows = "traced_flows"
-	shortcutMapTracings    = "tracings"
-	shortcutMapTraffics    = "traffics"
-	shortcutProgFalconIn   = "falcon_in"
-	shortcutProgFalconOut  = "falcon_out"
-	shortcutVarOuterTtl    = "outer_ttl"
-	shortcutVarQuiet       = "quiet"
-	shortcutVarTick        = "tick"
-	shortcutVarVxlanPort   = "vxlan_port"
+	shortcutMapAllowed      = "allowed"
+	shortcutMapEndpoints    = "endpoints"
+	shortcutMapHosts        = "hosts"
+	shortcutMapNics         = "nics"
+	shortcutMapPacedFlows   = "paced_flows"
+	shortcutMapPaces        = "paces"
+	shortcutMapPorts        = "ports"
+	shortcutMapTracedFlows  = "traced_flows"
+	shortcutMapTracings     = "tracings"
+	shortcutMapTraffics     = "traffics"
+	shortcutProgFalconEarly = "falcon_early"
+	shortcutProgFalconIn    = "falcon_in"
+	shortcutProgFalconOut   = "falcon_out"
+	shortcutVarOuterTtl     = "outer_ttl"
+	shortcutVarQuiet        = "quiet"
+	shortcutVarTick         = "tick"
+	shortcutVarVxlanPort    = "vxlan_port"
 )
 
 // loadShortcut returns the embedded CollectionSpec for shortcut.
@@ -188,8 +205,9 @@ type shortcutSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shortcutProgramSpecs struct {
-	FalconIn  *ebpf.ProgramSpec `ebpf:"falcon_in"`
-	FalconOut *ebpf.ProgramSpec `ebpf:"falcon_out"`
+	FalconEarly *ebpf.ProgramSpec `ebpf:"falcon_early"`
+	FalconIn    *ebpf.ProgramSpec `ebpf:"falcon_in"`
+	FalconOut   *ebpf.ProgramSpec `ebpf:"falcon_out"`
 }
 
 // shortcutMapSpecs contains maps before they are loaded into the kernel.
@@ -199,9 +217,10 @@ type shortcutMapSpecs struct {
 	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
+	Nics        *ebpf.MapSpec `ebpf:"nics"`
+	PacedFlows  *ebpf.MapSpec `ebpf:"paced_flows"`
 	Paces       *ebpf.MapSpec `ebpf:"paces"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
-	Queued      *ebpf.MapSpec `ebpf:"queued"`
 	TracedFlows *ebpf.MapSpec `ebpf:"traced_flows"`
 	Tracings    *ebpf.MapSpec `ebpf:"tracings"`
 	Traffics    *ebpf.MapSpec `ebpf:"traffics"`
@@ -240,9 +259,10 @@ type shortcutMaps struct {
 	Allowed     *ebpf.Map `ebpf:"allowed"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Hosts       *ebpf.Map `ebpf:"hosts"`
+	Nics        *ebpf.Map `ebpf:"nics"`
+	PacedFlows  *ebpf.Map `ebpf:"paced_flows"`
 	Paces       *ebpf.Map `ebpf:"paces"`
 	Ports       *ebpf.Map `ebpf:"ports"`
-	Queued      *ebpf.Map `ebpf:"queued"`
 	TracedFlows *ebpf.Map `ebpf:"traced_flows"`
 	Tracings    *ebpf.Map `ebpf:"tracings"`
 	Traffics    *ebpf.Map `ebpf:"traffics"`
@@ -253,9 +273,10 @@ func (m *shortcutMaps) Close() error {
 		m.Allowed,
 		m.Endpoints,
 		m.Hosts,
+		m.Nics,
+		m.PacedFlows,
 		m.Paces,
 		m.Ports,
-		m.Queued,
 		m.TracedFlows,
 		m.Tracings,
 		m.Traffics,
@@ -276,12 +297,14 @@ type shortcutVariables struct {
 //
 // It can be passed to loadShortcutObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shortcutPrograms struct {
-	FalconIn  *ebpf.Program `ebpf:"falcon_in"`
-	FalconOut *ebpf.Program `ebpf:"falcon_out"`
+	FalconEarly *ebpf.Program `ebpf:"falcon_early"`
+	FalconIn    *ebpf.Program `ebpf:"falcon_in"`
+	FalconOut   *ebpf.Program `ebpf:"falcon_out"`
 }
 
 func (p *shortcutPrograms) Close() error {
 	return _ShortcutClose(
+		p.FalconEarly,
 		p.FalconIn,
 		p.FalconOut,
 	)

@@ -144,10 +144,11 @@ func TestShortcutQueuesWhatIsSteered(t *testing.T) {
 		t.Errorf("%d datagrams, %d through the queue", sent, queued)
 	}
 	var key uint32
-	var last, noted uint64
-	entries := p.b.short.programs.objects.Queued.Iterate()
-	for entries.Next(&key, &last) {
-		noted = max(noted, last)
+	var paced shortcutPaced
+	var noted uint64
+	entries := p.b.short.programs.objects.PacedFlows.Iterate()
+	for entries.Next(&key, &paced) {
+		noted = max(noted, paced.Queued)
 	}
 	if err := entries.Err(); err != nil || noted == 0 {
 		t.Errorf("the queue knows of none: %v", err)

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	ebpflink "github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,6 +18,7 @@ import (
 type shortcutting struct {
 	objects shortcutObjects
 	tcx     bool
+	early   ebpflink.Link // at the NIC's driver; nil: datagrams are not taken there
 }
 
 // openShortcut loads the programs, with the maps pinned in a directory that it makes if need be, and leaves nothing if it fails.
@@ -92,7 +94,7 @@ func (p *shortcutting) load(c ShortcutConfig) error {
 // noNetwork is NO_NETWORK, which bpf/shortcut.h has as a macro.
 const noNetwork VNI = 1<<32 - 1
 
-func (p *shortcutting) close() error { return p.objects.Close() }
+func (p *shortcutting) close() error { return errors.Join(p.closeEarly(), p.objects.Close()) }
 
 // setLive makes the programs look at a network's packets, or leave them alone.
 func (p *shortcutting) setLive(vni VNI, live bool) error {

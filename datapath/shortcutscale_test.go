@@ -35,7 +35,7 @@ func TestShortcutMapsAreSmall(t *testing.T) {
 	b := newShortcutBench(t)
 	b.populate(t, manyRemote, manyLocal)
 	sum := uint64(0)
-	for _, m := range []*ebpf.Map{b.objects.Endpoints, b.objects.Ports, b.objects.Hosts, b.objects.Allowed, b.objects.Traffics, b.objects.Queued, b.objects.Paces} {
+	for _, m := range []*ebpf.Map{b.objects.Endpoints, b.objects.Ports, b.objects.Hosts, b.objects.Allowed, b.objects.Traffics, b.objects.PacedFlows, b.objects.Paces} {
 		info, err := m.Info()
 		if err != nil {
 			t.Fatal(err)

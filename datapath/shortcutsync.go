@@ -55,6 +55,7 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 			want.ports[device] = portOf(e)
 		}
 	}
+	d.ensureEarly(ctx, n.Device) // before it is looked for at any endpoint
 	if have.obstacle == nil {
 		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
 	}
@@ -115,20 +116,33 @@ func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, p
 // localEndpoint prepares an endpoint's devices, unless that was done.
 func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, device int) shortcutEndpoint {
 	entry := localEntry(n, e, device)
-	if was := d.short.networks[n.VNI].endpoints[e.MAC]; was.Port == entry.Port && was.Chains != 0 {
+	early := d.short.programs.early != nil && n.Steering == Off // what is steered comes by at falcon_nic
+	if was := d.short.networks[n.VNI].endpoints[e.MAC]; was.Port == entry.Port {
 		entry.Chains = was.Chains
+		if early {
+			entry.Early = was.Early
+		}
+	}
+	if entry.Chains != 0 && (entry.Early != 0 || !early) {
 		return entry
 	}
 	host, err := d.rt.linkByIndex(ctx, device)
-	chains := false
-	if err == nil {
-		chains, err = d.chainDatagrams(ctx, e, host)
+	if err == nil && entry.Chains == 0 {
+		entry.Chains, err = flagOf(d.chainDatagrams(ctx, e, host))
 	}
-	if chains {
-		entry.Chains = 1
+	if err == nil && entry.Chains != 0 && early {
+		entry.Early, err = flagOf(d.acceptEarly(ctx, e, host))
 	}
 	d.noteShortcut(problemOf(e.ID), err)
 	return entry
+}
+
+// flagOf is a bool as the programs have it.
+func flagOf(is bool, err error) (uint32, error) {
+	if is {
+		return 1, err
+	}
+	return 0, err
 }
 
 // path is how another host is reached.

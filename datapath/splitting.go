@@ -175,35 +175,44 @@ func (p *splitting) served() (CPUSet, error) {
 // attach puts the program at a device's driver, in the place of an earlier run's. The calling thread must be in the device's
 // namespace.
 func (p *splitting) attach(nic link, dir string) error {
-	device := nic.index
 	if p.attached != nil { // to another device
 		if err := p.attached.Close(); err != nil {
 			return err
 		}
 		p.attached, p.device = nil, 0
 	}
-	p.name = nic.name
-	pin := filepath.Join(dir, splitPin)
-	if old, err := ebpflink.LoadPinnedLink(pin, nil); err == nil {
-		if attachedTo(old) == device {
-			p.attached, p.device = old, device
-			return old.Update(p.objects.FalconSplit)
-		}
-		if err := errors.Join(old.Close(), os.Remove(pin)); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	l, err := ebpflink.AttachXDP(ebpflink.XDPOptions{Program: p.objects.FalconSplit, Interface: device, Flags: ebpflink.XDPDriverMode})
+	l, err := attachDriver(p.objects.FalconSplit, nic.index, filepath.Join(dir, splitPin))
 	if err != nil {
 		return err
 	}
-	if err := l.Pin(pin); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	p.attached, p.device = l, device
+	p.attached, p.device, p.name = l, nic.index, nic.name
 	return nil
+}
+
+// attachDriver puts a program at a device's driver and pins the link, or goes on with the link that an earlier run has pinned. The calling
+// thread must be in the device's namespace.
+func attachDriver(program *ebpf.Program, device int, pin string) (ebpflink.Link, error) {
+	if old, err := ebpflink.LoadPinnedLink(pin, nil); err == nil {
+		if attachedTo(old) == device {
+			if err := old.Update(program); err != nil {
+				return nil, errors.Join(err, old.Close())
+			}
+			return old, nil
+		}
+		if err := errors.Join(old.Close(), os.Remove(pin)); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := ebpflink.AttachXDP(ebpflink.XDPOptions{Program: program, Interface: device, Flags: ebpflink.XDPDriverMode})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Pin(pin); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // attachedTo is the device that a link's program is at; 0 if that is gone.

@@ -122,14 +122,19 @@ func (d *Datapath) splitObstacle(ctx context.Context, nic link) error {
 	if !merges {
 		return errors.New("this kernel does not merge packets behind cpumap (that came with 6.15), so splitting would cost more than it wins")
 	}
+	return d.driverObstacle(ctx, nic)
+}
+
+// driverObstacle looks for what a packet would lose for good if a program took its frame at the driver.
+func (d *Datapath) driverObstacle(ctx context.Context, nic link) error {
 	return d.withFeatures(ctx, nic.name, func(_ *ethtool.Ethtool, has map[string]bool) error {
 		switch {
 		case has[vlanFeature]:
-			return fmt.Errorf("%s strips VLAN tags, and frames handed to another core would lose them for good: ethtool -K %s rxvlan off",
+			return fmt.Errorf("%s strips VLAN tags, and frames that are taken at its driver would lose them for good: ethtool -K %s rxvlan off",
 				nic.name, nic.name)
 		case nic.kind == kindVeth && has[checksumFeatures[0]]:
-			return fmt.Errorf("%s is a veth, whose other end may leave checksums to be computed here, and frames handed to another "+
-				"core would lose the note of it: at both ends, ethtool -K %s tx off", nic.name, nic.name)
+			return fmt.Errorf("%s is a veth, whose other end may leave checksums to be computed here, and frames that are taken at its driver "+
+				"would lose the note of it: at both ends, ethtool -K %s tx off", nic.name, nic.name)
 		}
 		return nil
 	})

@@ -171,5 +171,7 @@ type Finding struct {
 	Check  string `json:"check"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
-	Advice string `json:"advice,omitempty"` // what to do where it is not OK
+	Advice string `json:"advice,omitempty"` // what to do where it is not OK, or not as good as it could be
+	// Fix does it, where that is safe for whatever else runs on the host; nil: it is for a person.
+	Fix func() error `json:"-"`
 }

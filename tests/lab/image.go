@@ -26,13 +26,17 @@ var imageChanges = []string{
 
 // importImage gives an engine the lab's image.
 func importImage(ctx context.Context, h *Host, image []byte) error {
-	args := append([]string{"docker", "import"}, imageChanges...)
-	_, err := h.ExecInput(ctx, bytes.NewReader(image), append(args, "-", ImageName)...)
+	_, err := h.ExecInput(ctx, bytes.NewReader(image), ImportCommand(ImageName)...)
 	return err
 }
 
-// buildImage makes the image's file system from files of this machine.
-func buildImage(ctx context.Context) ([]byte, error) {
+// ImportCommand makes an image of what Image has made, which it reads from its standard input.
+func ImportCommand(name string) []string {
+	return append(append([]string{"docker", "import"}, imageChanges...), "-", name)
+}
+
+// Image makes the image's file system, a tar archive, from files of this machine.
+func Image(ctx context.Context) ([]byte, error) {
 	var b bytes.Buffer
 	w := imageWriter{tar.NewWriter(&b)}
 	if err := w.fill(ctx); err != nil {

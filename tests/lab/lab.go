@@ -116,7 +116,7 @@ func (l *Lab) start(ctx context.Context) error {
 	}
 	if l.options.Docker != nil {
 		var err error
-		if l.image, err = buildImage(ctx); err != nil {
+		if l.image, err = Image(ctx); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,8 @@ var (
 		"instrument", "aa",
 	}
 	subjectOrder = []string{
-		Host, Overlay, OverlayRPS, "falcon", "falcon-static", "falcon-dynamic", "falcon-shortcut", "falcon-shortcut-dynamic",
+		Host, Overlay, OverlayRPS, "falcon", "falcon-static", "falcon-dynamic", "falcon-shortcut", "falcon-shortcut-xdp",
+		"falcon-shortcut-dynamic",
 		"falcon-split-dynamic", "falcon-all",
 	}
 )

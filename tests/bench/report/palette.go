@@ -18,13 +18,14 @@ var tints = map[string]tint{
 	"falcon-static":           {"#56b4e9", "#8fd0f7", "7 3"},
 	"falcon-dynamic":          {"#009e73", "#1fc197", ""},
 	"falcon-shortcut":         {"#cc79a7", "#dd93bd", "7 3"},
+	"falcon-shortcut-xdp":     {"#44aa99", "#5fc9b7", ""},
 	"falcon-shortcut-dynamic": {"#882255", "#c2568f", ""},
 	"falcon-split-dynamic":    {"#999933", "#bcbc55", "7 3"},
 	"falcon-all":              {"#332288", "#8a7be0", ""},
 }
 
 // spare are for other subjects.
-var spare = []tint{{"#44aa99", "#5fc9b7", ""}, {"#aa4499", "#cf6cbf", "7 3"}, {"#661100", "#c06a55", "2 3"}, {"#b5a900", "#d1c62e", "7 3 2 3"}}
+var spare = []tint{{"#117733", "#4faf6f", ""}, {"#aa4499", "#cf6cbf", "7 3"}, {"#661100", "#c06a55", "2 3"}, {"#b5a900", "#d1c62e", "7 3 2 3"}}
 
 // palette gives every subject a class, whose tint is the same in all charts.
 type palette struct {

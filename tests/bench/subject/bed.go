@@ -24,8 +24,8 @@ type Bed struct {
 	tunnels  map[string]load.Tunnel // of the networks, by name
 	places   map[placeKey]Place     // those made so far
 
-	rps   setting // on both hosts' devices of the overlay
-	split setting // with which falcon runs
+	rps    setting // on both hosts' devices of the overlay
+	driver string  // the flag with which falcon runs; of a mode
 }
 
 // setting is one of the machine's that subjects differ in.
@@ -58,7 +58,7 @@ func Open(ctx context.Context) (*Bed, error) {
 	b := &Bed{
 		Sender: l.Hosts[0], Receiver: l.Hosts[1], Cores: cores, lab: l,
 		subjects: candidates(), tunnels: map[string]load.Tunnel{}, places: map[placeKey]Place{},
-		rps: off, split: off,
+		rps: off,
 	}
 	if err := b.furnish(ctx); err != nil {
 		return nil, fmt.Errorf("open bed: %w", errors.Join(err, b.Close()))
@@ -152,8 +152,8 @@ func (b *Bed) Enter(ctx context.Context, s Subject) error {
 		}
 	}
 	// What falcon does with its own packets does not matter to the other subjects, and restarting it takes time.
-	if want := settingOf(s.kind.falcon.split == "on"); s.kind.falcon != (mode{}) && b.split != want {
-		if err := b.setSplit(ctx, want); err != nil {
+	if want := s.kind.falcon.driverFlag(); s.kind.falcon != (mode{}) && b.driver != want {
+		if err := b.setDriver(ctx, want); err != nil {
 			return fmt.Errorf("enter %s: %w", s.Name, err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // plain is falcon without any of what makes it fast. There is no falcon that lacks it.
-var plain = mode{steering: "off", shortcut: "off", split: "off"}
+var plain = mode{steering: "off", shortcut: "off", split: "off", xdp: "off"}
 
 // createFalcon creates a network for each of falcon's modes. Those that the product refuses are missing.
 func (b *Bed) createFalcon(ctx context.Context) error {
@@ -41,7 +41,7 @@ func tryMode(ctx context.Context, m mode) error {
 		return nil // so do those of the bed run
 	}
 	l, err := lab.Start(ctx, lab.Options{Hosts: 1, Falcon: &lab.FalconOptions{
-		Args: []string{"--steering=" + m.steering, "--shortcut=" + m.shortcut, "--split=" + m.split},
+		Args: []string{"--steering=" + m.steering, "--shortcut=" + m.shortcut, splitFlag + m.split, xdpFlag + m.xdp},
 	}})
 	if err != nil {
 		return err
@@ -104,33 +104,50 @@ func (b *Bed) readTunnels(ctx context.Context) error {
 	return nil
 }
 
-// setSplit restarts falcon with another setting of the one mode that a network has no option for. Containers keep their
+// setDriver restarts falcon with what is to be at the NIC's driver: the modes that a network has no option for. Containers keep their
 // network meanwhile.
-func (b *Bed) setSplit(ctx context.Context, s setting) error {
-	b.split = unknown
+func (b *Bed) setDriver(ctx context.Context, flag string) error {
+	b.driver = "?"
 	err := b.onHosts(ctx, func(ctx context.Context, h *lab.Host) error {
-		// At a veth, falcon splits nothing that these offloads would be lost of. Injected frames need neither.
-		offload := map[setting]string{on: "off", off: "on"}[s]
+		// At a veth, falcon takes no frames that these offloads would be lost of. Injected frames need neither.
+		offload := "on"
+		if flag != "" {
+			offload = "off"
+		}
 		if _, err := h.Exec(ctx, "ethtool", "-K", NIC, "rxvlan", offload, "tx", offload); err != nil {
 			return err
 		}
-		h.Plugin.SetArgs(splitArgs(h.Plugin.Args(), s)...)
+		h.Plugin.SetArgs(driverArgs(h.Plugin.Args(), flag)...)
 		return h.Plugin.Restart(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("restart falcon: %w", err)
 	}
-	b.split = s
+	b.driver = flag
 	return nil
 }
 
-// splitArgs is a command line of `falcon serve` with the first stage split or not.
-func splitArgs(argv []string, s setting) []string {
-	argv = slices.DeleteFunc(argv, func(arg string) bool { return strings.HasPrefix(arg, splitFlag) })
-	if s == on {
-		argv = append(argv, splitFlag+"on")
+// driverFlag is what has a mode's program at the NIC's driver; empty: it has none there.
+func (m mode) driverFlag() string {
+	switch {
+	case m.split == "on":
+		return splitFlag + "on"
+	case m.xdp == "on":
+		return xdpFlag + "on"
+	}
+	return ""
+}
+
+// driverArgs is a command line of `falcon serve` with one such flag, or none.
+func driverArgs(argv []string, flag string) []string {
+	argv = slices.DeleteFunc(argv, func(arg string) bool { return strings.HasPrefix(arg, splitFlag) || strings.HasPrefix(arg, xdpFlag) })
+	if flag != "" {
+		argv = append(argv, flag)
 	}
 	return argv
 }
 
-const splitFlag = "--split="
+const (
+	splitFlag = "--split="
+	xdpFlag   = "--shortcut-xdp="
+)

@@ -24,12 +24,12 @@ func TestRefusalIsToldFromFailure(t *testing.T) {
 
 func TestSplitIsAFlagThatComesAndGoes(t *testing.T) {
 	argv := []string{"falcon", "serve"}
-	split := splitArgs(slices.Clone(argv), on)
+	split := driverArgs(slices.Clone(argv), splitFlag+"on")
 	want := []string{"falcon", "serve", "--split=on"}
-	if !slices.Equal(split, want) || !slices.Equal(splitArgs(slices.Clone(split), on), want) {
+	if !slices.Equal(split, want) || !slices.Equal(driverArgs(slices.Clone(split), splitFlag+"on"), want) {
 		t.Errorf("got %q, want %q", split, want)
 	}
-	if got := splitArgs(split, off); !slices.Equal(got, argv) {
+	if got := driverArgs(split, ""); !slices.Equal(got, argv) {
 		t.Errorf("got %q, want %q", got, argv)
 	}
 }

@@ -18,7 +18,7 @@ type kind struct {
 }
 
 // mode is what falcon does with packets. Values are those of the flags of `falcon serve`.
-type mode struct{ steering, shortcut, split string }
+type mode struct{ steering, shortcut, split, xdp string }
 
 // overlay is the swarm's network.
 const overlay = "overlay"
@@ -34,13 +34,14 @@ func candidates() []Subject {
 		name string
 		mode mode
 	}{
-		{"falcon", mode{"off", "off", "off"}},
-		{"falcon-static", mode{"static", "off", "off"}},
-		{"falcon-dynamic", mode{"dynamic", "off", "off"}},
-		{"falcon-shortcut", mode{"off", "on", "off"}},
-		{"falcon-shortcut-dynamic", mode{"dynamic", "on", "off"}},
-		{"falcon-split-dynamic", mode{"dynamic", "off", "on"}},
-		{"falcon-all", mode{"dynamic", "on", "on"}},
+		{"falcon", mode{"off", "off", "off", "off"}},
+		{"falcon-static", mode{"static", "off", "off", "off"}},
+		{"falcon-dynamic", mode{"dynamic", "off", "off", "off"}},
+		{"falcon-shortcut", mode{"off", "on", "off", "off"}},
+		{"falcon-shortcut-xdp", mode{"off", "on", "off", "on"}},
+		{"falcon-shortcut-dynamic", mode{"dynamic", "on", "off", "off"}},
+		{"falcon-split-dynamic", mode{"dynamic", "off", "on", "off"}},
+		{"falcon-all", mode{"dynamic", "on", "on", "off"}},
 	} {
 		subjects = append(subjects, Subject{Name: f.name, kind: kind{network: f.name, falcon: f.mode}})
 	}
