@@ -19,6 +19,10 @@ import (
 func stages(ctx context.Context, e *Env) error { return e.Rounds(ctx, stagesTurn) }
 
 func stagesTurn(ctx context.Context, c *Cell) (failure error) {
+	if c.Subject.TakesFrames() {
+		c.Missing(c.Subject.Name, "packets are taken before the first stage")
+		return nil
+	}
 	l, err := shortPackets(ctx, c)
 	if err != nil {
 		return err

@@ -47,3 +47,6 @@ func candidates() []Subject {
 	}
 	return subjects
 }
+
+// TakesFrames tells whether datagrams are taken at the NIC's driver, before all devices.
+func (s Subject) TakesFrames() bool { return s.kind.falcon.xdp == "on" }
