@@ -13,10 +13,10 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 SBOM      := out/sbom.cdx.json
 
-.PHONY: build plugin deb image sbom deps demo bench bench-publish test test-unit test-lab test-kernels lint generate check-generated fuzz clean
+.PHONY: build plugin deb image sbom deps demo bench bench-publish test test-unit test-lab test-kernels test-image lint generate check-generated fuzz clean
 
 build: ## bin/falcon, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
+	CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/falcon .
 
 plugin: build ## the managed plugin's root in out/plugin, for docker plugin create
 	rm -rf out/plugin
@@ -62,6 +62,10 @@ test-lab: build plugin ## real engines in the lab
 test-kernels: ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated; out/kernels keeps kernels and consoles
 	CI=true $(GO) test -count=1 -timeout 20m ./tests/kernels
 
+test-image: build ## the Dockerfile's commands, in an engine of their own; fetches packages and modules
+	mkdir -p out
+	CI=true $(GO) test -count=1 -timeout 20m -tags image -run TestDockerfile ./tests/install
+
 FUZZTIME ?= 10s
 fuzz: ## every fuzz test for FUZZTIME
 	@for p in $$($(GO) list ./... | grep -v /tests/); do \
@@ -70,8 +74,8 @@ fuzz: ## every fuzz test for FUZZTIME
 
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	$(GO) vet -tags guest ./... # the tag only adds tests
-	$(GO) run $(STATICCHECK) -tags guest ./...
+	$(GO) vet -tags guest,image ./... # the tags only add tests
+	$(GO) run $(STATICCHECK) -tags guest,image ./...
 
 generate: ## eBPF objects and their Go bindings; needs clang-19
 	$(GO) generate ./...

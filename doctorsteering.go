@@ -191,7 +191,9 @@ func examineRFS(ctx context.Context, dp *datapath.Datapath, dir string, devices 
 }
 
 // writeSetting changes a number of the kernel's.
-func writeSetting(path string, n int) error { return os.WriteFile(path, []byte(strconv.Itoa(n)), 0o644) }
+func writeSetting(path string, n int) error {
+	return os.WriteFile(path, []byte(strconv.Itoa(n)), 0o644)
+}
 
 func readSysctl(dir, name string) (int, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, name))

@@ -29,6 +29,10 @@ needs=(
 	wrk wrk
 	promtool prometheus # checks alerts and metrics
 	docker-registry docker-registry
+	/lib/systemd/systemd systemd # machines of tests/install
+	dbus-daemon dbus
+	mmdebstrap mmdebstrap # the image that the Dockerfile builds in
+	dpkg-deb dpkg
 	nginx nginx-light
 	memcached memcached
 	qemu-system-x86_64 qemu-system-x86 # the kernel matrix; apt downloads its kernels, and none is installed

@@ -1,0 +1,123 @@
+package install
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"falcon/tests/lab"
+)
+
+var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+
+// commands are the lines of a document's shell blocks below a heading, up to the next of the same kind.
+func commands(t *testing.T, file, heading string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, below, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no part %q", file, heading)
+	}
+	below, _, _ = strings.Cut(below, "\n## ")
+	var lines []string
+	for _, block := range shellBlock.FindAllStringSubmatch(below, -1) {
+		lines = append(lines, strings.Split(strings.TrimSpace(block[1]), "\n")...)
+	}
+	if len(lines) == 0 {
+		t.Fatalf("%s has no commands in part %q", file, heading)
+	}
+	return lines
+}
+
+// follow runs a document's commands on the machine, and those of make here.
+func (m machine) follow(file, heading string) {
+	m.t.Helper()
+	for _, line := range commands(m.t, file, heading) {
+		if !strings.HasPrefix(line, "make ") {
+			m.run("%s", line)
+			continue
+		}
+		here(m.t, line)
+		m.supply()
+	}
+}
+
+// here runs a command at the project's root.
+func here(t *testing.T, line string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", line)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
+
+// supply gives the machine what somebody would copy there.
+func (m machine) supply() {
+	m.t.Helper()
+	archive := exec.CommandContext(m.t.Context(), "bash", "-c",
+		"tar -c $(ls -d bin/falcon packaging out/plugin 2>/dev/null) -C packaging/compose single-host.yml $(cd out && ls falcon_*.deb 2>/dev/null | sed 's,^,-C ../../out ,')")
+	archive.Dir = root
+	content, err := archive.Output()
+	if err != nil {
+		m.t.Fatalf("pack what the machine is to have: %v", err)
+	}
+	if _, err := m.exec(bytes.NewReader(content), "tar", "-x", "-C", "/root"); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// All commands of the page about installation are run as they stand there, on a machine that has none of falcon's.
+func TestInstallationPage(t *testing.T) {
+	const page = "docs/installation.md"
+	if err := removeAll(filepath.Join(root, "out"), "falcon_*.deb"); err != nil {
+		t.Fatal(err)
+	}
+	l := lab.New(t, lab.Options{Hosts: 1, Etcd: true})
+	m := boot(t, l, l.Hosts[0])
+	m.addImage("busybox:latest")
+	m.addImage("nginx:alpine")
+	bare := m.traces()
+	for _, way := range []string{"Debian and Ubuntu", "Managed plugin", "Binary and unit"} {
+		t.Run(way, func(t *testing.T) {
+			m := machine{t, m.host, m.pid}
+			m.follow(page, way)
+			if left := m.traces(); left != bare {
+				t.Errorf("left:\n%s\nbefore:\n%s", left, bare)
+			}
+		})
+	}
+	t.Run("Container", func(t *testing.T) {
+		m := machine{t, m.host, m.pid}
+		m.loadImage()
+		m.follow(page, "Container")
+		if left := m.traces(); left != bare {
+			t.Errorf("left:\n%s\nbefore:\n%s", left, bare)
+		}
+	})
+}
+
+func removeAll(dir, pattern string) error {
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// loadImage gives the machine's engine an image as the Dockerfile's last stage makes it, of the binary that is here: TestDockerfile builds the whole.
+func (m machine) loadImage() {
+	m.t.Helper()
+	m.run("mkdir -p /root/image && cp bin/falcon /root/image/falcon")
+	m.put("/root/image/Dockerfile", "FROM scratch\nCOPY falcon /falcon\nENTRYPOINT [\"/falcon\"]\nCMD [\"serve\"]\n")
+	m.run("docker build -q -t falcon /root/image && rm -r /root/image")
+}
