@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -74,10 +75,17 @@ func (u uninstallation) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// shownID is how much of an ID `docker network ls` shows.
+const shownID = 12
+
 func networksOf(endpoints []datapath.OwnedEndpoint) string {
 	var names []string
 	for _, e := range endpoints {
-		names = append(names, e.Network)
+		name := e.Network
+		if _, err := hex.DecodeString(name); err == nil && len(name) > shownID { // a network that has no cluster-wide name has Docker's ID
+			name = name[:shownID]
+		}
+		names = append(names, name)
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")

@@ -66,8 +66,8 @@ func (m machine) try(command string) (string, error) { return m.exec(nil, "bash"
 func (m machine) exec(stdin io.Reader, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), commandPatience)
 	defer cancel()
-	enter := []string{"nsenter", "-t", m.pid, "-m", "-p", "-n", "-u", "-i", "-C", "--wd=/root", "--",
-		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "DEBIAN_FRONTEND=noninteractive"}
+	enter := []string{"nsenter", "-t", m.pid, "-m", "-p", "-n", "-u", "-i", "-C", "--",
+		"env", "-i", "-C", "/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "DEBIAN_FRONTEND=noninteractive"}
 	return m.host.ExecInput(ctx, stdin, append(enter, argv...)...)
 }
 
