@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	closers = append(closers, alone.Close)
+	closers = append(closers, alone.Close, func() error { return driver.RemoveFiles(s.runDir) }) // while nobody else can have made some
 	host, err := hostID(s.stateDir)
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func serve(ctx context.Context, s settings) (failure error) {
 	if err != nil {
 		return err
 	}
-	closers = append(closers, dp.Close)
+	closers = append(closers, dp.Close, func() error { return leaveNothing(dp) })
 	intent, err := store.Open(ctx, s.storeConfig(log))
 	if err != nil {
 		return err
@@ -86,6 +87,21 @@ func serve(ctx context.Context, s settings) (failure error) {
 		return err
 	}
 	return run(ctx, s, d, ipam.NewDriver(pools), log)
+}
+
+// leavePatience is for a daemon that ends to take a few rules out of the kernel.
+const leavePatience = 5 * time.Second
+
+// leaveNothing is for the end of the daemon: where no network is, nothing of ours has to stay in the kernel for packets to go on. A managed
+// plugin that is removed has no other occasion.
+func leaveNothing(dp *datapath.Datapath) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
+	defer cancel()
+	owned, err := dp.Owned(ctx)
+	if err != nil || len(owned.Networks)+len(owned.Endpoints) > 0 {
+		return err
+	}
+	return dp.RemoveAll(ctx)
 }
 
 func newDriver(ctx context.Context, s settings, host string, intent store.Store, dp *datapath.Datapath, pools *ipam.Pools, log *logrus.Logger) (*driver.Driver, error) {
@@ -142,7 +158,7 @@ func run(ctx context.Context, s settings, d *driver.Driver, addresses *ipam.Driv
 		return driver.Serve(ctx, plugin, handler, others...)
 	})
 	tasks.Go(func() error { return d.Run(background) })
-	tasks.Go(func() error { tellSystemd(ctx, log); return nil })
+	tasks.Go(func() error { tellSystemd(ctx, d.Ready(), startPatience, log); return nil })
 	tasks.Go(func() error { // what answers requests needs the driver until the last one is answered
 		<-served
 		stop()

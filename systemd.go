@@ -8,9 +8,13 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// tellSystemd reports to the service manager, if there is one, that requests are taken, that the daemon lives, and that it ends: a unit
-// of Type=notify (sd_notify(3)). What cannot be told is logged, and keeps nothing from working.
-func tellSystemd(ctx context.Context, log logrus.FieldLogger) {
+// startPatience is how long the service manager, and with it the engine, waits for a store that does not answer.
+const startPatience = 10 * time.Second
+
+// tellSystemd reports to the service manager, if there is one, that the daemon is ready, that it lives, and that it ends: a unit
+// of Type=notify (sd_notify(3)). One that is not ready after a while is started all the same: it answers requests, and says what it lacks.
+// What cannot be told is logged, and keeps nothing from working.
+func tellSystemd(ctx context.Context, ready <-chan struct{}, patience time.Duration, log logrus.FieldLogger) {
 	tell := func(state string) {
 		if _, err := daemon.SdNotify(false, state); err != nil {
 			log.WithError(err).Warn("cannot reach the service manager")
@@ -20,19 +24,25 @@ func tellSystemd(ctx context.Context, log logrus.FieldLogger) {
 	if err != nil {
 		log.WithError(err).Warn("cannot tell how often the service manager wants to hear of the daemon ($WATCHDOG_USEC)")
 	}
-	tell(daemon.SdNotifyReady)
 	defer tell(daemon.SdNotifyStopping)
-	if interval <= 0 {
-		<-ctx.Done()
-		return
+	late := time.After(patience)
+	var alive <-chan time.Time
+	if interval > 0 {
+		tick := time.NewTicker(interval / 2) // as sd_watchdog_enabled(3) recommends
+		defer tick.Stop()
+		alive = tick.C
 	}
-	tick := time.NewTicker(interval / 2) // as sd_watchdog_enabled(3) recommends
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-ready:
+			tell(daemon.SdNotifyReady + "\nSTATUS=ready")
+			ready, late = nil, nil
+		case <-late:
+			tell(daemon.SdNotifyReady + "\nSTATUS=the store has not been read yet: see falcon status")
+			late = nil
+		case <-alive:
 			tell(daemon.SdNotifyWatchdog)
 		}
 	}

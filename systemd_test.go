@@ -23,7 +23,8 @@ func TestServiceManagerIsTold(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	log, logged := test.NewNullLogger()
-	go func() { defer close(done); tellSystemd(ctx, log) }()
+	ready := make(chan struct{})
+	go func() { defer close(done); tellSystemd(ctx, ready, time.Millisecond, log) }()
 	next := func() string {
 		t.Helper()
 		buffer := make([]byte, 100)
@@ -36,14 +37,22 @@ func TestServiceManagerIsTold(t *testing.T) {
 		}
 		return string(buffer[:n])
 	}
-	for i, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
+	for i, want := range []string{"READY=1\nSTATUS=the store has not been read yet: see falcon status", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := next(); got != want {
 			t.Errorf("message %d is %q, want %q", i, got, want)
 		}
 	}
+	close(ready)
+	got := next()
+	for got == "WATCHDOG=1" {
+		got = next()
+	}
+	if got != "READY=1\nSTATUS=ready" {
+		t.Errorf("when it is ready: %q", got)
+	}
 	stop()
 	<-done
-	got := next()
+	got = next()
 	for got == "WATCHDOG=1" {
 		got = next()
 	}

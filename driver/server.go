@@ -95,7 +95,10 @@ func RemoveFiles(runDir string, pluginDirs ...string) error {
 	}
 	var errs []error
 	for _, file := range append(files, runDir) {
-		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTEMPTY) {
+		switch err := os.Remove(file); {
+		case errors.Is(err, fs.ErrNotExist):
+		case file == runDir && (errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY)): // others' files are in it, or it is a mount: RuntimeDirectory=
+		default:
 			errs = append(errs, err)
 		}
 	}

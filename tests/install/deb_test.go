@@ -59,7 +59,7 @@ func (m machine) copyIn(file string) {
 // traces are what falcon leaves on a machine: devices, programs, rules, mounts, files.
 func (m machine) traces() string {
 	m.t.Helper()
-	return m.kernelTraces() + m.run(`find /run /usr /etc /var /lib/systemd /sys/fs/bpf -xdev -name '*falcon*' 2>/dev/null || true`)
+	return m.kernelTraces() + "\n" + m.run(`find /run /usr/bin /usr/lib /usr/share/doc /usr/share/man /etc /var /lib/systemd /sys/fs/bpf -xdev -name '*falcon*' 2>/dev/null || true`)
 }
 
 // kernelTraces are those that a reboot would take away.

@@ -85,23 +85,21 @@ func TestInstallationPage(t *testing.T) {
 	m.addImage("busybox:latest")
 	m.addImage("nginx:alpine")
 	bare := m.traces()
-	for _, way := range []string{"Debian and Ubuntu", "Managed plugin", "Binary and unit"} {
-		t.Run(way, func(t *testing.T) {
+	for _, way := range []string{"Debian and Ubuntu", "Managed plugin", "Binary and unit", "Container"} {
+		ok := t.Run(way, func(t *testing.T) {
 			m := machine{t, m.host, m.pid}
+			if way == "Container" {
+				m.loadImage()
+			}
 			m.follow(page, way)
 			if left := m.traces(); left != bare {
 				t.Errorf("left:\n%s\nbefore:\n%s", left, bare)
 			}
 		})
-	}
-	t.Run("Container", func(t *testing.T) {
-		m := machine{t, m.host, m.pid}
-		m.loadImage()
-		m.follow(page, "Container")
-		if left := m.traces(); left != bare {
-			t.Errorf("left:\n%s\nbefore:\n%s", left, bare)
+		if !ok {
+			break // the next one wants a host without falcon
 		}
-	})
+	}
 }
 
 func removeAll(dir, pattern string) error {
