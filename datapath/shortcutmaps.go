@@ -83,12 +83,29 @@ func (p *shortcutting) load(c ShortcutConfig) error {
 		if err = remakePins(c.Pins); err == nil {
 			err = spec.LoadAndAssign(&p.objects, options)
 		}
+		if err == nil {
+			err = p.expectQueues()
+		}
 	}
 	if err != nil {
 		return err
 	}
 	// Under this key what belongs to no network is counted.
 	return p.setLive(noNetwork, true)
+}
+
+// expectQueues is for maps in the place of others: each flow may have datagrams in the queue, which later ones must not overtake.
+func (p *shortcutting) expectQueues() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &now); err != nil {
+		return err
+	}
+	for key := range p.objects.PacedFlows.MaxEntries() {
+		if err := p.objects.PacedFlows.Put(key, shortcutPaced{Queued: uint64(now.Nano())}); err != nil {
+			return fmt.Errorf("tell shortcut what may wait: %w", err)
+		}
+	}
+	return nil
 }
 
 // noNetwork is NO_NETWORK, which bpf/shortcut.h has as a macro.

@@ -110,6 +110,12 @@ func TestSwarm(t *testing.T) {
 		}
 		s.runsOn(s.h2, "web", s.h1.Name, s.h2.Name)
 		s.reached(clients[:1], 3)
+		if err := errors.Join(s.h3.Plug(t.Context()), s.h3.Engine.Start(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		s.docker(s.h2, "service", "scale", "--detach", "web=5")
+		s.runsOn(s.h2, "web", s.h1.Name, s.h2.Name, s.h3.Name) // which is back
+		s.reached(clients[:1], 5)
 	})
 }
 

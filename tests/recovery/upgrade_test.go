@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -43,11 +44,15 @@ func TestUpgradeUnderTraffic(t *testing.T) {
 			s.lossless(there)
 			s.lossless(back)
 			for _, f := range streams {
-				s.whole(f)
+				s.whole(f, mostRetransmissions[c.mode])
 			}
 		})
 	}
 }
+
+// mostRetransmissions are how many there may be. TCP sends from the core where an acknowledgement came in, too, and so on two cores at once (see
+// stay): what is steered may be reordered then, and be taken for lost.
+var mostRetransmissions = map[datapath.Mode]uint32{datapath.Off: 0, datapath.Static: 20}
 
 func newUpgrade(t *testing.T) siege {
 	t.Helper()
@@ -130,7 +135,19 @@ func (f *stream) close() error {
 	return errors.Join(f.udp.Close(), f.heard.Close(), f.tcp.Close(), f.accepted.Close())
 }
 
+// stay keeps this goroutine on one core. A veth receives on the core that sends, where a NIC has a queue, and with it a core, for each flow: were
+// the sender moved, packets would come in on two cores at once, and nobody could tell their order.
+func stay() error {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	var core unix.CPUSet
+	core.Set(nicCore)
+	return unix.SchedSetaffinity(0, &core)
+}
+
 func (f *stream) sendDatagrams(ctx context.Context) error {
+	if err := stay(); err != nil {
+		return err
+	}
 	pace := time.NewTicker(datagramPace)
 	defer pace.Stop()
 	for ctx.Err() == nil {
@@ -169,6 +186,9 @@ func (f *stream) receiveDatagrams(ctx context.Context) error {
 }
 
 func (f *stream) sendStream(ctx context.Context) error {
+	if err := stay(); err != nil {
+		return err
+	}
 	pace := time.NewTicker(streamPace)
 	defer pace.Stop()
 	var next uint64
@@ -220,7 +240,7 @@ func (f *stream) retransmissions() (n uint32, failure error) {
 }
 
 // whole ends a stream of which all must have arrived, in order.
-func (o overlay) whole(f *stream) {
+func (o overlay) whole(f *stream, most uint32) {
 	o.t.Helper()
 	f.stop()
 	for range cap(f.ended) {
@@ -232,7 +252,7 @@ func (o overlay) whole(f *stream) {
 	o.check(err)
 	sent, received, reordered := f.sent.Load(), f.received.Load(), f.reordered.Load()
 	o.t.Logf("%s to %s: %d of %d datagrams, %d reordered; TCP %d MB, %d retransmissions", f.from, f.to, received, sent, reordered, f.bytes.Load()>>20, again)
-	if received != sent || reordered > 0 || again > 0 || f.bytes.Load() == 0 {
+	if received != sent || reordered > 0 || again > most || f.bytes.Load() == 0 {
 		o.t.Errorf("%s to %s: lost or reordered", f.from, f.to)
 	}
 	o.check(f.close())
