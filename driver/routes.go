@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	ipamapi "github.com/docker/go-plugins-helpers/ipam"
 	network "github.com/docker/go-plugins-helpers/network"
 	"github.com/docker/go-plugins-helpers/sdk"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"falcon/ipam"
 )
@@ -47,8 +49,33 @@ type empty struct{}
 type Handler struct {
 	sdk.Handler
 	log      logrus.FieldLogger
+	failures *failureLog
 	inflight *inflight
 	Requests *Requests // those that were answered
+}
+
+// failureLog has failed requests logged, as many as anybody reads: an engine that restarts a container again and again asks many times a second.
+type failureLog struct {
+	limit    *rate.Limiter
+	unlogged atomic.Uint64
+}
+
+// At most so many failed requests are logged at once, and one a second on end.
+const failuresAtOnce = 20
+
+func newFailureLog() *failureLog {
+	return &failureLog{limit: rate.NewLimiter(rate.Every(time.Second), failuresAtOnce)}
+}
+
+func (f *failureLog) note(log logrus.FieldLogger, err error) {
+	if !f.limit.Allow() {
+		f.unlogged.Add(1)
+		return
+	}
+	if n := f.unlogged.Swap(0); n > 0 {
+		log = log.WithField("unlogged", n) // since the last one that was
+	}
+	log.WithError(err).Warn("request failed")
 }
 
 // Drain lets no more requests begin and waits until those in hand have been answered, or for ctx.
@@ -57,7 +84,7 @@ func (h *Handler) Drain(ctx context.Context) { h.inflight.drain(ctx) }
 // NewHandler routes both of Docker's protocols to the driver and the IPAM driver, behind one manifest.
 // scope is "local" or "global": what Docker may use the driver for.
 func NewHandler(d *Driver, addresses *ipam.Driver, scope string, log logrus.FieldLogger) *Handler {
-	h := &Handler{sdk.NewHandler(manifest), log, newInflight(), newRequests()}
+	h := &Handler{sdk.NewHandler(manifest), log, newFailureLog(), newInflight(), newRequests()}
 
 	route(h, "NetworkDriver.GetCapabilities", func(context.Context, *empty) (*CapabilitiesResponse, error) {
 		return &CapabilitiesResponse{Scope: scope, ConnectivityScope: network.GlobalScope, GwAllocChecker: true}, nil
@@ -114,7 +141,7 @@ func route[Q, A any](h *Handler, method string, do operation[Q, A]) {
 		h.Requests.note(method, took, err)
 		log := h.log.WithFields(logrus.Fields{"method": method, "took": took.Round(time.Microsecond)})
 		if err != nil {
-			log.WithError(err).Warn("request failed")
+			h.failures.note(log, err)
 			sdk.EncodeResponse(w, network.NewErrorResponse("falcon: "+err.Error()), true)
 			return
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,25 @@ const serving = `{command: ["sh", "-c", "hostname >/tmp/index.html; exec httpd -
 // idling makes it whatever does nothing here.
 const idling = `{command: ["sh", "-c", "trap exit TERM; sleep 1000 & wait"]}`
 
+// composer is a version of Compose.
+type composer struct{ command, separator string } // in containers' names
+
+// composers are Debian's, of 2021, and the last one of version 2, which is published as a Go module.
+func (f *fixture) composers() []composer {
+	f.t.Helper()
+	const module = "github.com/docker/compose/v2/cmd@v2.40.3"
+	dir := f.t.(*testing.T).TempDir()
+	build := exec.CommandContext(f.t.Context(), "go", "install", "-ldflags", "-s -w", module)
+	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		f.t.Fatalf("build %s: %v\n%s", module, err, out)
+	}
+	if err := f.Install(filepath.Join(dir, "cmd"), "docker-compose-2"); err != nil {
+		f.t.Fatal(err)
+	}
+	return []composer{{"docker-compose", "_"}, {"docker-compose-2", "-"}}
+}
+
 // project is an example of packaging/compose that runs on a host, with the lab's image in the place of all images.
 type project struct {
 	f    *fixture
@@ -25,7 +46,7 @@ type project struct {
 }
 
 // example starts one until the end of the test. roles say what its services do.
-func (f *fixture) example(h *lab.Host, file string, roles map[string]string) project {
+func (f *fixture) example(c composer, h *lab.Host, file string, roles map[string]string) project {
 	f.t.Helper()
 	text, err := os.ReadFile("../../packaging/compose/" + file)
 	if err != nil {
@@ -41,7 +62,7 @@ func (f *fixture) example(h *lab.Host, file string, roles map[string]string) pro
 	for _, image := range []string{"WEB", "APP", "DB", "CACHE", "CLIENT"} {
 		argv = append(argv, image+"_IMAGE="+lab.ImageName)
 	}
-	p := project{f, h, append(argv, "docker-compose", "--project-name", "example", "--file", "/tmp/"+file, "--file", "/tmp/override.yml")}
+	p := project{f, h, append(argv, c.command, "--project-name", "example", "--file", "/tmp/"+file, "--file", "/tmp/override.yml")}
 	f.atEnd(func(ctx context.Context) error {
 		_, err := h.Exec(ctx, p.args("down", "--timeout", "1")...)
 		return err
@@ -71,24 +92,30 @@ func (p project) says(want, service string, command ...string) {
 
 func TestComposeExamples(t *testing.T) {
 	f := cluster.open(t)
+	for _, c := range f.composers() {
+		t.Run(c.command, func(t *testing.T) { f.sub(t).runExamples(t, c) })
+	}
+}
+
+func (f *fixture) runExamples(t *testing.T, c composer) {
 	fetch := func(host string) []string { return []string{"timeout", "3", "wget", "-q", "-O-", "http://" + host} }
 	webAndClient := map[string]string{"web": serving, "client": idling}
 	t.Run("single-host.yml", func(t *testing.T) {
-		p := f.sub(t).example(f.h1, "single-host.yml", webAndClient)
+		p := f.sub(t).example(c, f.h1, "single-host.yml", webAndClient)
 		p.says("", "client", fetch("web")...)
 		f.run(f.h1, "wget", "-q", "-O-", "http://127.0.0.1:8080")
 	})
 	t.Run("two-hosts.yml", func(t *testing.T) {
 		f := f.sub(t)
-		one, two := f.example(f.h1, "two-hosts.yml", webAndClient), f.example(f.h2, "two-hosts.yml", webAndClient)
+		one, two := f.example(c, f.h1, "two-hosts.yml", webAndClient), f.example(c, f.h2, "two-hosts.yml", webAndClient)
 		for _, p := range []project{one, two} {
 			p.says("", "client", fetch("web-"+p.h.Name)...)
 		}
-		there := f.look(f.h2, "example_shared", "example_web_1")
+		there := f.look(f.h2, "example_shared", "example"+c.separator+"web"+c.separator+"1")
 		one.says(f.docker(f.h2, "exec", there.Name, "hostname"), "client", fetch(there.v4.String())...)
 	})
 	t.Run("stack.yml", func(t *testing.T) {
-		p := f.sub(t).example(f.h1, "stack.yml", map[string]string{"web": serving, "app": serving, "db": idling, "cache": idling})
+		p := f.sub(t).example(c, f.h1, "stack.yml", map[string]string{"web": serving, "app": serving, "db": idling, "cache": idling})
 		p.says("", "web", fetch("app")...)
 		p.says("1 packets received", "app", "ping", "-c", "1", "-W", "2", "db")
 		if out, err := p.in("web", "ping", "-c", "1", "-W", "1", "db"); err == nil {
@@ -96,12 +123,12 @@ func TestComposeExamples(t *testing.T) {
 		}
 	})
 	t.Run("ipv6.yml", func(t *testing.T) {
-		p := f.sub(t).example(f.h1, "ipv6.yml", webAndClient)
+		p := f.sub(t).example(c, f.h1, "ipv6.yml", webAndClient)
 		p.says("1 packets received", "client", "ping", "-6", "-c", "1", "-W", "2", "web")
 		p.says("1 packets received", "client", "ping", "-4", "-c", "1", "-W", "2", "web")
 	})
 	t.Run("options.yml", func(t *testing.T) {
-		p := f.sub(t).example(f.h1, "options.yml", webAndClient)
+		p := f.sub(t).example(c, f.h1, "options.yml", webAndClient)
 		p.says("10.62.0.10", "client", "ping", "-c", "1", "-W", "2", "web")
 		n := f.status(f.h1).Networks[0]
 		if n.VNI != 4242 || n.MTU != 1400 || n.Steering != "dynamic" || n.Shortcut.Mode != "on" {

@@ -31,9 +31,12 @@ func (f *fixture) loggedSince(h *lab.Host, start int) string {
 
 // Where steering cannot be had, falcon starts, carries packets, says so once, and lists it as degraded.
 func TestServeWithoutSteering(t *testing.T) {
-	for _, c := range []struct{ name, break_, mend, why string }{
-		{"read-only bpffs", "mount -o remount,bind,ro " + hostBPFFS, "mount -o remount,bind,rw " + hostBPFFS, "read-only file system"},
-		{"no bpffs", "mount -t tmpfs none " + hostBPFFS, "umount " + hostBPFFS, "not in a bpffs"},
+	for _, c := range []struct {
+		name, break_, mend, why string
+		fixable                 bool
+	}{
+		{"read-only bpffs", "mount -o remount,bind,ro " + hostBPFFS, "mount -o remount,bind,rw " + hostBPFFS, "read-only file system", false},
+		{"no bpffs", "mount -t tmpfs none " + hostBPFFS, "umount " + hostBPFFS, "not in a bpffs", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := single.open(t)
@@ -62,8 +65,26 @@ func TestServeWithoutSteering(t *testing.T) {
 			if exitCode(err) != 1 || !strings.HasPrefix(findingOf(out, "bpffs"), "FAIL") || !strings.Contains(out, "-> mount ") {
 				t.Errorf("doctor: %v\n%s", err, out)
 			}
+			if c.fixable {
+				f.fixed(t)
+			}
 		})
 	}
+}
+
+// fixed has the doctor mount the bpffs that is missing, and falcon find it.
+func (f *fixture) fixed(t *testing.T) {
+	t.Helper()
+	out, err := f.try(f.h1, "sh", "-c", "falcon doctor --fix 2>&1")
+	f.atEnd(func(ctx context.Context) error {
+		_, err := f.h1.Exec(ctx, "umount", hostBPFFS)
+		return err
+	})
+	if err != nil || !strings.Contains(out, "bpffs: fixed until the next boot: mount -t bpf bpf "+hostBPFFS) || !strings.HasPrefix(findingOf(out, "bpffs"), "ok") {
+		t.Errorf("doctor --fix: %v\n%s", err, out)
+	}
+	f.restartFalcon(f.h1, "--steering=dynamic", "--shortcut=off")
+	f.healthy(f.h1)
 }
 
 // degradedBy wants one thing to be degraded, for a reason.

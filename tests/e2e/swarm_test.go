@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,8 @@ func newSwarm(t *testing.T) swarm {
 	s := swarm{f, l.Hosts[2]}
 	for _, h := range l.Hosts {
 		f.createPlugin(h)
-		f.docker(h, append([]string{"plugin", "set", pluginName, "FALCON_SCOPE=global"}, f.pluginSettings()...)...)
+		f.docker(h, append([]string{"plugin", "set", pluginName}, f.pluginSettings()...)...)
+		f.asDocumented(h, "docker plugin set")
 		f.enablePlugin(h)
 	}
 	f.atEnd(func(ctx context.Context) error {
@@ -59,8 +61,8 @@ func newSwarm(t *testing.T) swarm {
 // names across hosts, an update, a node that is drained, one that is lost, another leader.
 func TestSwarm(t *testing.T) {
 	s := newSwarm(t)
-	s.docker(s.h1, "network", "create", "-d", swarmDriver, "--attachable", "--subnet", "10.95.0.0/24", swarmNetwork)
-	s.service(s.h1, "web", 3)
+	s.asDocumented(s.h1, "docker network create")
+	s.service()
 	clients := []box{s.box(s.h1, swarmNetwork, "client1"), s.box(s.h2, swarmNetwork, "client2")}
 	s.step("names across hosts", func(t *testing.T) {
 		s.reached(clients, 3)
@@ -127,15 +129,33 @@ func (s swarm) step(name string, do func(t *testing.T)) {
 	}
 }
 
-// service runs web servers that say their container's name.
-func (s swarm) service(manager *lab.Host, name string, replicas int) {
+// asDocumented runs the command of docs/swarm.md that begins so, with more arguments at its end.
+func (f *fixture) asDocumented(h *lab.Host, command string, more ...string) {
+	f.t.Helper()
+	text, err := os.ReadFile("../../docs/swarm.md")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, command+" ") {
+			f.run(h, append(strings.Fields(line), more...)...)
+			return
+		}
+	}
+	f.t.Fatalf("docs/swarm.md has no command %q", command)
+}
+
+// service runs web servers that say their container's name, as the document's are run but for the image.
+func (s swarm) service() {
 	s.t.Helper()
-	s.docker(manager, "service", "create", "--detach", "--name", name, "--network", swarmNetwork, "--endpoint-mode", "dnsrr", "--no-resolve-image",
-		"--replicas", fmt.Sprint(replicas), "--stop-grace-period", "1s", "--update-order", "start-first", "--restart-delay", "0s",
-		lab.ImageName, "sh", "-c", "hostname >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
+	for _, h := range s.Hosts {
+		s.docker(h, "tag", lab.ImageName, "nginx:alpine")
+	}
+	s.asDocumented(s.h1, "docker service create", "sh", "-c", "hostname >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
+	s.docker(s.h1, "service", "update", "--detach", "--no-resolve-image", "--stop-grace-period", "1s", "--update-order", "start-first", "--restart-delay", "0s", "web")
 	s.atEnd(func(ctx context.Context) error {
 		for _, h := range []*lab.Host{s.h1, s.h2} { // whoever is a manager then
-			if _, err := h.Docker(ctx, "service", "rm", name); err == nil {
+			if _, err := h.Docker(ctx, "service", "rm", "web"); err == nil {
 				return nil
 			}
 		}

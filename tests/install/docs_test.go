@@ -63,7 +63,7 @@ func here(t *testing.T, line string) {
 func (m machine) supply() {
 	m.t.Helper()
 	archive := exec.CommandContext(m.t.Context(), "bash", "-c",
-		"tar -c $(ls -d bin/falcon packaging out/plugin 2>/dev/null) -C packaging/compose single-host.yml $(cd out && ls falcon_*.deb 2>/dev/null | sed 's,^,-C ../../out ,')")
+		"tar -c $(ls -d bin/falcon packaging out/plugin out/falcon_*.deb 2>/dev/null) -C packaging/compose single-host.yml $(cd out && ls falcon_*.deb 2>/dev/null | sed 's,^,-C ../../out ,')")
 	archive.Dir = root
 	content, err := archive.Output()
 	if err != nil {
@@ -99,6 +99,33 @@ func TestInstallationPage(t *testing.T) {
 		if !ok {
 			break // the next one wants a host without falcon
 		}
+	}
+}
+
+// The commands of the README's quick start.
+func TestQuickStart(t *testing.T) {
+	here(t, "make deb")
+	l := lab.New(t, lab.Options{Hosts: 1, Etcd: true})
+	m := boot(t, l, l.Hosts[0])
+	for _, image := range []string{"busybox:latest", "nginx:alpine", "nginx:latest"} {
+		m.addImage(image)
+	}
+	m.supply()
+	for _, line := range commands(t, "README.md", "Quick start") {
+		if strings.HasPrefix(line, "git clone") {
+			continue // these are the sources
+		}
+		if strings.HasPrefix(line, "make ") {
+			here(t, line)
+			continue
+		}
+		if strings.HasPrefix(line, "echo FALCON_STORE") { // networks belong to the store that they were made in
+			m.run("docker-compose -f packaging/compose/single-host.yml down && docker network rm mynet")
+		}
+		m.run("%s", line)
+	}
+	if says := m.run("docker inspect -f '{{.State.Running}}' a"); says != "true" {
+		t.Errorf("container a runs: %s", says)
 	}
 }
 
