@@ -15,7 +15,7 @@ const (
 	composePort = 8080
 )
 
-// composition is the README's example with the lab's image and a service that says its host's name.
+// composition is of hosts that share addresses as well, by IPAM options, which docker-compose 1.29 hands on.
 const composition = `
 services:
   web:
@@ -35,7 +35,7 @@ networks:
         falcon.network: front
 `
 
-// What README.md shows works with docker-compose, on two hosts that share the network.
+// Two hosts that share a network share its addresses too, with docker-compose 1.29.
 func TestCompose(t *testing.T) {
 	f := cluster.open(t)
 	for _, h := range f.Hosts {

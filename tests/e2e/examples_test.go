@@ -25,14 +25,15 @@ type composer struct{ command, separator string } // in containers' names
 // composers are Debian's, of 2021, and the last one of version 2, which is published as a Go module.
 func (f *fixture) composers() []composer {
 	f.t.Helper()
-	const module = "github.com/docker/compose/v2/cmd@v2.40.3"
-	dir := f.t.(*testing.T).TempDir()
-	build := exec.CommandContext(f.t.Context(), "go", "install", "-ldflags", "-s -w", module)
-	build.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0")
+	const module = "github.com/docker/compose/v2@v2.40.3"
+	binary := filepath.Join(f.t.(*testing.T).TempDir(), "docker-compose-2")
+	// Not go install, which takes no module that excludes others.
+	build := exec.CommandContext(f.t.Context(), "bash", "-euc",
+		`cd / && dir=$(go mod download -json "$0" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && cd "$dir" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$1" ./cmd`, module, binary)
 	if out, err := build.CombinedOutput(); err != nil {
 		f.t.Fatalf("build %s: %v\n%s", module, err, out)
 	}
-	if err := f.Install(filepath.Join(dir, "cmd"), "docker-compose-2"); err != nil {
+	if err := f.Install(binary, "docker-compose-2"); err != nil {
 		f.t.Fatal(err)
 	}
 	return []composer{{"docker-compose", "_"}, {"docker-compose-2", "-"}}
@@ -58,7 +59,7 @@ func (f *fixture) example(c composer, h *lab.Host, file string, roles map[string
 		override += fmt.Sprintf("  %s: %s\n", service, role)
 	}
 	f.write(h, "/tmp/override.yml", override)
-	argv := []string{"env", "HOST=" + h.Name}
+	argv := []string{"env", "HOST=" + h.Name, "IP_RANGE=10.60." + strings.TrimPrefix(h.Name, "h") + ".0/24"}
 	for _, image := range []string{"WEB", "APP", "DB", "CACHE", "CLIENT"} {
 		argv = append(argv, image+"_IMAGE="+lab.ImageName)
 	}

@@ -37,7 +37,7 @@ func newSwarm(t *testing.T) swarm {
 	for _, h := range l.Hosts {
 		f.createPlugin(h)
 		f.docker(h, append([]string{"plugin", "set", pluginName}, f.pluginSettings()...)...)
-		f.asDocumented(h, "docker plugin set")
+		f.asDocumented(h, "docker plugin set", nil)
 		f.enablePlugin(h)
 	}
 	f.atEnd(func(ctx context.Context) error {
@@ -61,7 +61,7 @@ func newSwarm(t *testing.T) swarm {
 // names across hosts, an update, a node that is drained, one that is lost, another leader.
 func TestSwarm(t *testing.T) {
 	s := newSwarm(t)
-	s.asDocumented(s.h1, "docker network create")
+	s.asDocumented(s.h1, "docker network create", nil)
 	s.service()
 	clients := []box{s.box(s.h1, swarmNetwork, "client1"), s.box(s.h2, swarmNetwork, "client2")}
 	s.step("names across hosts", func(t *testing.T) {
@@ -129,8 +129,8 @@ func (s swarm) step(name string, do func(t *testing.T)) {
 	}
 }
 
-// asDocumented runs the command of docs/swarm.md that begins so, with more arguments at its end.
-func (f *fixture) asDocumented(h *lab.Host, command string, more ...string) {
+// asDocumented runs the command of docs/swarm.md that begins so, with more flags and with more arguments at its end.
+func (f *fixture) asDocumented(h *lab.Host, command string, flags []string, more ...string) {
 	f.t.Helper()
 	text, err := os.ReadFile("../../docs/swarm.md")
 	if err != nil {
@@ -138,7 +138,8 @@ func (f *fixture) asDocumented(h *lab.Host, command string, more ...string) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, command+" ") {
-			f.run(h, append(strings.Fields(line), more...)...)
+			begin := strings.Fields(command)
+			f.run(h, slices.Concat(begin, flags, strings.Fields(line)[len(begin):], more)...)
 			return
 		}
 	}
@@ -151,8 +152,9 @@ func (s swarm) service() {
 	for _, h := range s.Hosts {
 		s.docker(h, "tag", lab.ImageName, "nginx:alpine")
 	}
-	s.asDocumented(s.h1, "docker service create", "sh", "-c", "hostname >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
-	s.docker(s.h1, "service", "update", "--detach", "--no-resolve-image", "--stop-grace-period", "1s", "--update-order", "start-first", "--restart-delay", "0s", "web")
+	s.asDocumented(s.h1, "docker service create",
+		[]string{"--no-resolve-image", "--stop-grace-period", "1s", "--update-order", "start-first", "--restart-delay", "0s"},
+		"sh", "-c", "hostname >/tmp/index.html; exec httpd -f -p 80 -h /tmp")
 	s.atEnd(func(ctx context.Context) error {
 		for _, h := range []*lab.Host{s.h1, s.h2} { // whoever is a manager then
 			if _, err := h.Docker(ctx, "service", "rm", "web"); err == nil {
