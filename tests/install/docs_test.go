@@ -77,9 +77,7 @@ func (m machine) supply() {
 // All commands of the page about installation are run as they stand there, on a machine that has none of falcon's.
 func TestInstallationPage(t *testing.T) {
 	const page = "docs/installation.md"
-	if err := removeAll(filepath.Join(root, "out"), "falcon_*.deb"); err != nil {
-		t.Fatal(err)
-	}
+	removePackages(t)
 	l := lab.New(t, lab.Options{Hosts: 1, Etcd: true})
 	m := boot(t, l, l.Hosts[0])
 	m.addImage("busybox:latest")
@@ -104,6 +102,7 @@ func TestInstallationPage(t *testing.T) {
 
 // The commands of the README's quick start.
 func TestQuickStart(t *testing.T) {
+	removePackages(t)
 	here(t, "make deb")
 	l := lab.New(t, lab.Options{Hosts: 1, Etcd: true})
 	m := boot(t, l, l.Hosts[0])
@@ -124,19 +123,23 @@ func TestQuickStart(t *testing.T) {
 		}
 		m.run("%s", line)
 	}
-	if says := m.run("docker inspect -f '{{.State.Running}}' a"); says != "true" {
-		t.Errorf("container a runs: %s", says)
+	if says := m.run("docker inspect -f '{{.State.Running}}' one"); says != "true" {
+		t.Errorf("container one runs: %s", says)
 	}
 }
 
-func removeAll(dir, pattern string) error {
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
+// removePackages leaves no package of another version, which a pattern would find too.
+func removePackages(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "out", "falcon_*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range files {
 		if err := os.Remove(f); err != nil {
-			return err
+			t.Fatal(err)
 		}
 	}
-	return err
 }
 
 // loadImage gives the machine's engine an image as the Dockerfile's last stage makes it, of the binary that is here: TestDockerfile builds the whole.
