@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"falcon/tests/lab"
@@ -47,8 +48,14 @@ func TestManagedPlugin(t *testing.T) {
 	})
 	t.Run("disabled and enabled", func(t *testing.T) {
 		f := f.in(t)
+		if out, err := f.try(f.h1, client(), "plugin", "disable", pluginName); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("disabled although networks use it: %v, %s", err, out)
+		}
 		f.docker(f.h1, "plugin", "disable", "--force", pluginName)
 		a.pings(t, b.v4) // packets need no daemon
+		if out, err := f.try(f.h1, client(), "run", "--rm", "--network", "managed", lab.ImageName, "true"); err == nil || !strings.Contains(err.Error(), "falcon") {
+			t.Errorf("what a container says that finds the plugin disabled: %v, %s", err, out)
+		}
 		f.docker(f.h1, "plugin", "enable", pluginName)
 		c := f.box(f.h1, "managed", "later")
 		c.pings(t, b.v4)
