@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	ebpflink "github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -53,6 +54,25 @@ func (p *shortcutting) beginEarly(nic link, dir string) error {
 	l, err := attachDriver(p.objects.FalconEarly, nic.index, filepath.Join(dir, earlyPin))
 	if err != nil {
 		return refusal(nic, err)
+	}
+	p.early = l
+	return nil
+}
+
+// adoptEarly goes on with the link that an earlier run has pinned, if one has: datagrams are taken meanwhile, and endpoints are to stay as they are.
+func (p *shortcutting) adoptEarly(dir string) error {
+	l, err := ebpflink.LoadPinnedLink(filepath.Join(dir, earlyPin), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("take over what is at the driver: %w", err)
+	}
+	if attachedTo(l) == 0 {
+		return l.Close() // its device is gone
+	}
+	if err := l.Update(p.objects.FalconEarly); err != nil {
+		return errors.Join(fmt.Errorf("replace the program at the driver: %w", err), l.Close())
 	}
 	p.early = l
 	return nil

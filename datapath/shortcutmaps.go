@@ -90,6 +90,9 @@ func (p *shortcutting) load(c ShortcutConfig) error {
 	if err != nil {
 		return err
 	}
+	if err := p.adoptEarly(c.Pins); err != nil {
+		return err
+	}
 	// Under this key what belongs to no network is counted.
 	return p.setLive(noNetwork, true)
 }
