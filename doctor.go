@@ -76,7 +76,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 	findings = append(append(findings, probeSteering(ctx, steered(status))...), probeShortcut(status))
 	findings = append(findings, examineHost(ctx, underlay, port, status)...)
 	findings = append(findings, examinePaths(ctx, status)...)
-	findings = append(findings, examineClock())
+	findings = append(findings, examineDrivers(pluginSpecs), examineClock())
 	return append(findings, daemon...)
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +33,32 @@ func judgeClock(f datapath.Finding, unkept bool) datapath.Finding {
 		f.Advice = "certificates of etcd have dates, and logs of several hosts are compared: run chrony or systemd-timesyncd"
 	}
 	return f
+}
+
+// pluginSpecs are where an engine looks for plugins besides its directory of sockets (Docker, "Plugin discovery").
+var pluginSpecs = []string{"/etc/docker/plugins", "/usr/lib/docker/plugins"}
+
+// examineDrivers looks for others of the same name, of which an engine takes the first that it finds.
+func examineDrivers(dirs []string) datapath.Finding {
+	f := datapath.Finding{Check: "drivers", OK: true, Detail: "no other is called " + driver.DriverName}
+	var others []string
+	for _, dir := range dirs {
+		for _, kind := range []string{".spec", ".json"} {
+			if name := filepath.Join(dir, driver.DriverName+kind); exists(name) {
+				others = append(others, name)
+			}
+		}
+	}
+	if len(others) > 0 {
+		f.Detail = "the engine may take another for " + driver.DriverName + ": " + strings.Join(others, ", ")
+		f.Advice = "remove that file, unless it leads to falcon's own socket"
+	}
+	return f
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // examineOrphans looks for devices of ours that nobody wants. A daemon collects them by itself, after a grace period.

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +17,19 @@ func TestClockAdvice(t *testing.T) {
 		if f := judgeClock(datapath.Finding{Check: "clock", OK: true}, unkept); !f.OK || (f.Advice != "") != advice {
 			t.Errorf("unkept %v: %+v", unkept, f)
 		}
+	}
+}
+
+func TestDriversOfTheSameName(t *testing.T) {
+	dir := t.TempDir()
+	if f := examineDrivers([]string{dir}); !f.OK || f.Advice != "" {
+		t.Errorf("none: %+v", f)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "falcon.spec"), []byte("tcp://192.0.2.1:5000"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := examineDrivers([]string{dir}); !f.OK || f.Advice == "" || !strings.Contains(f.Detail, dir+"/falcon.spec") {
+		t.Errorf("one: %+v", f)
 	}
 }
 

@@ -298,3 +298,31 @@ func TestShortcutEarlyGivesWay(t *testing.T) {
 		o.ca.ping(o.cb.Addresses[0].Addr(), "")
 	}
 }
+
+// A trace tells of what is taken at the driver as of all else.
+func TestShortcutEarlyIsTraced(t *testing.T) {
+	p := newEarlyPipeline(t)
+	g := p.generator(2)
+	if err := p.b.StartTrace(labVNI, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	in, taken := p.b.way("in"), p.taken()
+	if _, err := g.Run(t.Context(), 0, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	in, taken = p.b.way("in")-in, p.taken()-taken
+	trace, err := p.b.Trace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var traced uint64
+	for _, f := range trace.Flows {
+		if f.Protocol != "udp" || f.Way != "in" || f.Source != p.ca.Addresses[0].Addr() || f.Target != p.cb.Addresses[0].Addr() || f.SourcePort < 40000 {
+			t.Errorf("flow %+v", f)
+		}
+		traced += f.Packets
+	}
+	if len(trace.Flows) != 2 || traced != in || slowness(t) == 1 && taken < in/2 {
+		t.Errorf("%d datagrams came in, %d taken at the driver, %d traced of %d flows", in, taken, traced, len(trace.Flows))
+	}
+}

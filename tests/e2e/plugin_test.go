@@ -42,15 +42,15 @@ func TestManagedPlugin(t *testing.T) {
 		f.network(f.h1, "own", "-d", pluginName+":latest", "--subnet", "10.85.0.0/24")
 		one, two := f.box(f.h1, "own", "one"), f.box(f.h1, "own", "two")
 		one.pings(t, two.v4)
+		if out, err := f.try(f.h1, client(), "plugin", "disable", pluginName); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("disabled although a network uses it: %v, %s", err, out)
+		}
 	})
 	t.Run("beside a standalone falcon", func(t *testing.T) {
 		f.in(t).doesNotStart(nil, []string{"--underlay=eth0"}, []string{"another falcon is running", "stop it first"})
 	})
 	t.Run("disabled and enabled", func(t *testing.T) {
 		f := f.in(t)
-		if out, err := f.try(f.h1, client(), "plugin", "disable", pluginName); err == nil || !strings.Contains(err.Error(), "in use") {
-			t.Errorf("disabled although networks use it: %v, %s", err, out)
-		}
 		f.docker(f.h1, "plugin", "disable", "--force", pluginName)
 		a.pings(t, b.v4) // packets need no daemon
 		if out, err := f.try(f.h1, client(), "run", "--rm", "--network", "managed", lab.ImageName, "true"); err == nil || !strings.Contains(err.Error(), "falcon") {

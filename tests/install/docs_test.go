@@ -90,6 +90,9 @@ func TestInstallationPage(t *testing.T) {
 				m.loadImage()
 			}
 			m.follow(page, way)
+			if way == "Managed plugin" {
+				m.follow("docs/plugin.md", "Install")
+			}
 			if left := m.traces(); left != bare {
 				t.Errorf("left:\n%s\nbefore:\n%s", left, bare)
 			}

@@ -44,15 +44,19 @@ func TestUpgradeUnderTraffic(t *testing.T) {
 			s.lossless(there)
 			s.lossless(back)
 			for _, f := range streams {
-				s.whole(f, mostRetransmissions[c.mode])
+				s.whole(f)
 			}
 		})
 	}
 }
 
-// mostRetransmissions are how many there may be. TCP sends from the core where an acknowledgement came in, too, and so on two cores at once (see
-// stay): what is steered may be reordered then, and be taken for lost.
-var mostRetransmissions = map[datapath.Mode]uint32{datapath.Off: 0, datapath.Static: 20}
+// spurious is the share of segments, of an Ethernet packet's size, that TCP may send again. Datagrams and pings tell what is lost. TCP sends again what was
+// late, too: on a busy machine a probe after some milliseconds without an acknowledgement, and, since it also sends from the core where an
+// acknowledgement comes in (see stay), what two cores have brought in another order.
+const (
+	spurious    = 0.001
+	segmentSize = 1400
+)
 
 func newUpgrade(t *testing.T) siege {
 	t.Helper()
@@ -240,7 +244,7 @@ func (f *stream) retransmissions() (n uint32, failure error) {
 }
 
 // whole ends a stream of which all must have arrived, in order.
-func (o overlay) whole(f *stream, most uint32) {
+func (o overlay) whole(f *stream) {
 	o.t.Helper()
 	f.stop()
 	for range cap(f.ended) {
@@ -252,7 +256,7 @@ func (o overlay) whole(f *stream, most uint32) {
 	o.check(err)
 	sent, received, reordered := f.sent.Load(), f.received.Load(), f.reordered.Load()
 	o.t.Logf("%s to %s: %d of %d datagrams, %d reordered; TCP %d MB, %d retransmissions", f.from, f.to, received, sent, reordered, f.bytes.Load()>>20, again)
-	if received != sent || reordered > 0 || again > most || f.bytes.Load() == 0 {
+	if received != sent || reordered > 0 || float64(again) > spurious*float64(f.bytes.Load())/segmentSize || f.bytes.Load() == 0 {
 		o.t.Errorf("%s to %s: lost or reordered", f.from, f.to)
 	}
 	o.check(f.close())
