@@ -315,14 +315,18 @@ func TestShortcutEarlyIsTraced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var traced uint64
+	var traced, flows uint64
 	for _, f := range trace.Flows {
-		if f.Protocol != "udp" || f.Way != "in" || f.Source != p.ca.Addresses[0].Addr() || f.Target != p.cb.Addresses[0].Addr() || f.SourcePort < 40000 {
+		if f.Protocol != "udp" {
+			continue // the container says that nobody listens
+		}
+		flows++
+		if f.Way != "in" || f.Source != p.ca.Addresses[0].Addr() || f.Target != p.cb.Addresses[0].Addr() || f.SourcePort < 40000 {
 			t.Errorf("flow %+v", f)
 		}
 		traced += f.Packets
 	}
-	if len(trace.Flows) != 2 || traced != in || slowness(t) == 1 && taken < in/2 {
-		t.Errorf("%d datagrams came in, %d taken at the driver, %d traced of %d flows", in, taken, traced, len(trace.Flows))
+	if flows != 2 || traced != in || slowness(t) == 1 && taken < in/2 {
+		t.Errorf("%d datagrams came in, %d taken at the driver, %d traced of %d flows", in, taken, traced, flows)
 	}
 }
