@@ -103,7 +103,7 @@ func TestInstallationPage(t *testing.T) {
 	}
 }
 
-// The commands of the README's quick start.
+// The commands of the README's quick start, and then those of who comes from another driver.
 func TestQuickStart(t *testing.T) {
 	removePackages(t)
 	here(t, "make deb")
@@ -128,6 +128,11 @@ func TestQuickStart(t *testing.T) {
 	}
 	if says := m.run("docker inspect -f '{{.State.Running}}' one"); says != "true" {
 		t.Errorf("container one runs: %s", says)
+	}
+	m.run("docker network create old && docker run -d --name app --network old busybox")
+	m.follow("docs/migration.md", "Step by step")
+	if says := m.run("docker exec app ip -o -4 addr"); !strings.Contains(says, "10.60.0.") {
+		t.Errorf("the container that moved has\n%s", says)
 	}
 }
 
