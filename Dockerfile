@@ -20,8 +20,7 @@ ARG VERSION=dev
 ARG COMMIT=unknown
 RUN make build sbom VERSION="$VERSION" COMMIT="$COMMIT" SBOM=/out/usr/share/doc/falcon/sbom.cdx.json \
  && packaging/licences /out/usr/share/doc/falcon \
- && install -D -m 755 bin/falcon /out/falcon \
- && mkdir -p /out/run/falcon /out/var/lib/falcon
+ && install -D -m 755 bin/falcon /out/falcon
 
 FROM scratch
 ARG VERSION=dev

@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"falcon":          {"falcon/driver", "falcon/datapath", "falcon/ipam", "falcon/store"},
 	"falcon/driver":   {"falcon/ipam", "falcon/datapath", "falcon/store"},
 	"falcon/ipam":     {"falcon/store"},
-	"falcon/datapath": {"falcon/datapath/balance"},
+	"falcon/datapath": {"falcon/datapath/balance", "falcon/datapath/netdev"},
 	"falcon/store":    {},
 }
 

@@ -169,7 +169,7 @@ func examineNeighbours(path string) datapath.Finding {
 	if limit < fewNeighbours {
 		f.Advice = fmt.Sprintf("with hundreds of containers, packets are lost beyond it: sysctl -w net.ipv4.neigh.default.gc_thresh3=%d (and neigh.default of ipv6)", goodNeighbours)
 		f.Fix = func() error {
-			return errors.Join(writeSetting(path, goodNeighbours), writeSetting(ipv6NeighbourLimit, goodNeighbours))
+			return errors.Join(raiseSetting(path, goodNeighbours), raiseSetting(ipv6NeighbourLimit, goodNeighbours))
 		}
 	}
 	return f

@@ -124,10 +124,10 @@ func examineBacklog(dir string) datapath.Finding {
 	switch {
 	case n <= defaultBacklog:
 		f.Advice = fmt.Sprintf("bursts of steered packets are dropped beyond it: sysctl -w net.core.netdev_max_backlog=%d", goodBacklog)
+		f.Fix = func() error { return raiseSetting(filepath.Join(dir, "netdev_max_backlog"), goodBacklog) }
 	case n > longBacklog:
 		f.Advice = fmt.Sprintf("packets may wait for so long that a flow which moves is reordered: sysctl -w net.core.netdev_max_backlog=%d", goodBacklog)
 	}
-	f.Fix = func() error { return writeSetting(filepath.Join(dir, "netdev_max_backlog"), goodBacklog) }
 	return f
 }
 
@@ -188,6 +188,14 @@ func examineRFS(ctx context.Context, dp *datapath.Datapath, dir string, devices 
 		}
 	}
 	return f
+}
+
+// raiseSetting makes a number of the kernel's at least so large.
+func raiseSetting(path string, n int) error {
+	if have, err := readSysctl(filepath.Split(path)); err != nil || have >= n {
+		return err
+	}
+	return writeSetting(path, n)
 }
 
 // writeSetting changes a number of the kernel's.

@@ -22,13 +22,33 @@ static __always_inline bool is_for(const struct ethhdr *eth)
 	return nic && !__builtin_memcmp(nic->mac, eth->h_dest, ETH_ALEN);
 }
 
-/* read_early tells whether a frame is a VXLAN packet with nothing unusual about it. */
+/* is_datagram tells whether a frame could be a datagram. Most of what comes in is TCP, and should not cost more than a look. */
+static __always_inline bool is_datagram(struct walk *w)
+{
+	struct ethhdr *eth = HERE(w, struct ethhdr);
+	struct ipv6hdr *ip6;
+	struct iphdr *ip4;
+
+	if (!REACHES(w, eth))
+		return false;
+	w->at += ETH_HLEN;
+	ip4 = HERE(w, struct iphdr);
+	ip6 = HERE(w, struct ipv6hdr);
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return REACHES(w, ip4) && ip4->protocol == IPPROTO_UDP;
+	return eth->h_proto == bpf_htons(ETH_P_IPV6) && REACHES(w, ip6) && ip6->nexthdr == IPPROTO_UDP;
+}
+
+/* read_early tells whether a frame is a VXLAN packet with nothing unusual about it, and a datagram in it. */
 static __always_inline bool read_early(struct xdp_md *ctx, struct inbound *in)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
+	struct walk w = {.data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	struct ethhdr *eth = w.data;
 
-	return (void *)(eth + 1) <= end && is_for(eth) && read_outer(data, end, eth->h_proto, in) == PARSED_FLOW && !in->unusual;
+	if ((void *)(eth + 1) > w.end || !is_for(eth) || read_outer(w.data, w.end, eth->h_proto, in) != PARSED_FLOW || in->unusual)
+		return false;
+	w.at = in->at;
+	return is_datagram(&w);
 }
 
 /* congest passes on that there was congestion (RFC 6040, section 4.2), in a header whose ECN is not zero. */

@@ -36,10 +36,10 @@ struct {
 /* Flows whose hashes fall together are taken for one, and wait more often than they had to. */
 struct paced {
 	__u64 queued; /* ns: when the last datagram went into the queue */
-	/* Where falcon_early looks first: those that it left to falcon_in, and those that have come there. */
-	__u64 passed_at; /* ns */
+	/* Where falcon_early looks first: how many it left to falcon_in, how many of those have come there, and when all had, last. */
 	__u32 passed;
 	__u32 seen;
+	__u64 agreed; /* ns */
 };
 
 #define PACED_BITS 12
@@ -104,32 +104,36 @@ static __always_inline bool is_to_queue(__u32 hash, bool must)
 /*
  * is_to_take tells whether falcon_early is to put a datagram into the queue, and otherwise notes that it is left to falcon_in. Those that were left
  * before may wait in the device's GRO, so a flow goes into the queue only when all of them have come out: seldom later than with
- * the next poll. If one never does, a silence tells.
+ * the next poll. What has not come for so long has got lost.
  */
 static __always_inline bool is_to_take(__u32 hash)
 {
 	struct paced *p = paced_of(hash);
 	__u64 now = bpf_ktime_get_coarse_ns();
-	bool many = many_come(now);
+	bool many = many_come(now), agreed;
 
 	if (!p)
 		return false;
-	if (!is_past(p->queued, now) || (many && (p->passed == p->seen || is_past(p->passed_at, now)))) {
+	agreed = p->passed == p->seen;
+	if (!agreed && is_past(p->agreed, now)) {
+		p->seen = p->passed;
+		agreed = true;
+	}
+	if (agreed)
+		stamp(&p->agreed, now);
+	if (!is_past(p->queued, now) || (many && agreed)) {
 		stamp(&p->queued, now);
 		return true;
 	}
-	if (is_past(p->passed_at, now))
-		p->seen = p->passed;
-	stamp(&p->passed_at, now);
 	__sync_fetch_and_add(&p->passed, 1);
 	return false;
 }
 
-/* has_come notes what falcon_early has left, which goes on in the poll that it came in. */
+/* has_come notes what falcon_early has left, which goes on in the poll that it came in. More than that come when it has just been attached. */
 static __always_inline void has_come(__u32 hash)
 {
 	struct paced *p = paced_of(hash);
 
-	if (p)
+	if (p && p->seen != p->passed)
 		__sync_fetch_and_add(&p->seen, 1);
 }

@@ -44,13 +44,14 @@ type shortNetwork struct {
 	endpoints map[MAC]shortcutEndpoint
 	ports     map[int]shortcutPort // by index of the device
 	attached  map[int]struct{}     // those that have this run's falcon_out, unless somebody took it away
+	tried     map[int]struct{}     // those whose other ends were made to take frames, whether or not they do
 	allowed   map[netip.Prefix]struct{}
 }
 
 func newShortNetwork() *shortNetwork {
 	return &shortNetwork{
 		hosts: map[netip.Addr]struct{}{}, endpoints: map[MAC]shortcutEndpoint{}, ports: map[int]shortcutPort{},
-		allowed: map[netip.Prefix]struct{}{}, attached: map[int]struct{}{},
+		allowed: map[netip.Prefix]struct{}{}, attached: map[int]struct{}{}, tried: map[int]struct{}{},
 	}
 }
 
@@ -81,9 +82,12 @@ func (d *Datapath) shortcutNetwork(ctx context.Context, n Network) {
 		if err = d.loadShortcut(ctx); err == nil {
 			s.networks[n.VNI] = newShortNetwork()
 			s.networks[n.VNI].network = n
+			d.ensureEarly(ctx, n.Device)
 		}
 	case n.Shortcut:
 		had.network = n
+		d.ensureEarly(ctx, n.Device)
+		err = d.leaveToSteering(had)
 	case known:
 		err = d.endShortcut(ctx, n.VNI)
 	}

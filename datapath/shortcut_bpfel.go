@@ -66,11 +66,11 @@ type shortcutPace struct {
 }
 
 type shortcutPaced struct {
-	_        structs.HostLayout
-	Queued   uint64
-	PassedAt uint64
-	Passed   uint32
-	Seen     uint32
+	_      structs.HostLayout
+	Queued uint64
+	Passed uint32
+	Seen   uint32
+	Agreed uint64
 }
 
 type shortcutPort struct {

@@ -107,13 +107,21 @@ func (p *pipeline) queued() (n uint64) {
 // Whether datagrams come one upon another or apart, and in between: none overtakes another where the way changes.
 func TestShortcutKeepsOrderAtAnyPace(t *testing.T) {
 	p := newShortPipeline(t, Off)
-	g, r := p.generator(1), p.reader(1)
-	for _, rate := range []float64{0, 400_000, 150_000, 100_000, 60_000, 1000} {
+	p.keepsOrderAtAnyPace(1, p.queued, nil)
+}
+
+// keepsOrderAtAnyPace sends at many rates, as fast as can be (0) at both ends. elsewhere counts those that went another way than the
+// few; judge is told, for each rate, how many came in and how many of them went there.
+func (p *pipeline) keepsOrderAtAnyPace(flows int, elsewhere func() uint64, judge func(rate float64, came, went uint64)) {
+	t := p.b.t
+	t.Helper()
+	g, r := p.generator(flows), p.reader(flows)
+	for _, rate := range []float64{0, 400_000, 150_000, 100_000, 60_000, 1000, 0} {
 		rate /= float64(slowness(t))
 		if err := r.Reset(); err != nil {
 			t.Fatal(err)
 		}
-		in, out := p.b.way("in"), p.queued()
+		in, out := p.b.way("in"), elsewhere()
 		if _, err := g.Run(t.Context(), rate, 200*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
@@ -122,10 +130,13 @@ func TestShortcutKeepsOrderAtAnyPace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, sent := got.Total(), p.b.way("in")-in
-		t.Logf("at %.0f per second: %d datagrams, %d through the queue", rate, sent, p.queued()-out)
-		if n.Received+got.Dropped != sent || n.Reordered > 0 || n.Duplicates > 0 {
-			t.Errorf("at %.0f per second: %d came in: %+v, %d dropped", rate, sent, n, got.Dropped)
+		n, came, went := got.Total(), p.b.way("in")-in, elsewhere()-out
+		t.Logf("%d flows, %.0f per second: %d datagrams, %d of them not with the few", flows, rate, came, went)
+		if n.Received+got.Dropped != came || n.Reordered > 0 || n.Duplicates > 0 {
+			t.Errorf("%d flows, %.0f per second: %d came in: %+v, %d dropped", flows, rate, came, n, got.Dropped)
+		}
+		if judge != nil {
+			judge(rate, came, went)
 		}
 	}
 }

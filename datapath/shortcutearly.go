@@ -7,11 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
-	ebpflink "github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
+	"falcon/datapath/netdev"
 )
 
 const (
@@ -24,6 +22,9 @@ const (
 // ensureEarly takes datagrams at the driver of the underlay's device, or ends that. It keeps nothing else from working.
 func (d *Datapath) ensureEarly(ctx context.Context, device int) {
 	s := d.short
+	if p := s.programs; s.config.Early && p.early != nil && time.Since(p.earlySeen) < sourcesLook && attachedTo(p.early) == device {
+		return // a pass comes here for each network
+	}
 	err := func() error {
 		if !s.config.Early {
 			return s.programs.endEarly(s.config.Pins)
@@ -37,6 +38,7 @@ func (d *Datapath) ensureEarly(ctx context.Context, device int) {
 		}
 		return d.inHost(ctx, func() error { return s.programs.beginEarly(nic, s.config.Pins) })
 	}()
+	s.programs.earlySeen = time.Now()
 	d.noteShortcut(earlyProblem, err)
 }
 
@@ -54,25 +56,6 @@ func (p *shortcutting) beginEarly(nic link, dir string) error {
 	l, err := attachDriver(p.objects.FalconEarly, nic.index, filepath.Join(dir, earlyPin))
 	if err != nil {
 		return refusal(nic, err)
-	}
-	p.early = l
-	return nil
-}
-
-// adoptEarly goes on with the link that an earlier run has pinned, if one has: datagrams are taken meanwhile, and endpoints are to stay as they are.
-func (p *shortcutting) adoptEarly(dir string) error {
-	l, err := ebpflink.LoadPinnedLink(filepath.Join(dir, earlyPin), nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("take over what is at the driver: %w", err)
-	}
-	if attachedTo(l) == 0 {
-		return l.Close() // its device is gone
-	}
-	if err := l.Update(p.objects.FalconEarly); err != nil {
-		return errors.Join(fmt.Errorf("replace the program at the driver: %w", err), l.Close())
 	}
 	p.early = l
 	return nil
@@ -97,73 +80,55 @@ func (p *shortcutting) closeEarly() error {
 	return l.Close()
 }
 
-// acceptEarly has a container's device take frames without sk_buffs, which the host's end of its veth sends, and tells whether it does.
-// A veth sends them if its other end receives in polls, and looks whether that is so when the other end, being up, begins to, or when it goes up
-// itself (veth_set_features, veth_open).
-func (d *Datapath) acceptEarly(ctx context.Context, e Endpoint, host link) (bool, error) {
-	steps := []func() error{
-		func() error { return nil },
-		func() error {
-			return d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
-				return at.run(func() error {
-					return errors.Join(setFeatures(at.name, map[string]bool{groFeature: false}), setFeatures(at.name, map[string]bool{groFeature: true}))
-				})
-			})
-		},
-		func() error { return d.rt.bounce(ctx, host) }, // the other end is down, so nothing is lost
-	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return false, fmt.Errorf("have endpoint %s take frames: %w", shortID(e.ID), err)
-		}
-		accepts := false
-		err := d.inHost(ctx, func() (err error) {
-			accepts, err = transmitsFrames(host.index)
-			return err
-		})
-		if err != nil || accepts {
-			return accepts, err
-		}
-	}
-	return false, nil
+// takesEarly tells whether an endpoint's datagrams may be taken at the driver. What is steered comes by at falcon_nic.
+func (d *Datapath) takesEarly(n Network) bool {
+	return d.short.programs.early != nil && !n.Steering.steered()
 }
 
-// Of linux/netdev.h, kernel 6.3.
-const (
-	netdevFamily      = "netdev"
-	netdevVersion     = 1
-	netdevGet         = 1      // NETDEV_CMD_DEV_GET
-	netdevIndex       = 1      // NETDEV_A_DEV_IFINDEX
-	netdevXDPFeatures = 3      // NETDEV_A_DEV_XDP_FEATURES
-	xdpTransmit       = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
-)
+// leaveToSteering has datagrams of a network that is steered left alone at the driver, before they are.
+func (d *Datapath) leaveToSteering(n *shortNetwork) error {
+	if d.takesEarly(n.network) {
+		return nil
+	}
+	var errs []error
+	for mac, e := range n.endpoints {
+		e.Early = 0
+		errs = append(errs, putEntry(d.short.programs.objects.Endpoints, n.endpoints, mac, e, endpointKey(n.network.VNI, mac)))
+	}
+	return errors.Join(errs...)
+}
 
-// transmitsFrames tells whether a device of the thread's namespace sends frames that are no sk_buffs. The kernel drops them where not.
-func transmitsFrames(index int) (bool, error) {
-	family, err := netlink.GenlFamilyGet(netdevFamily)
-	if errors.Is(err, unix.ENOENT) {
-		return true, nil // before kernel 6.3 a veth does as soon as its other end receives in polls
+// acceptEarly has a container's device take frames without sk_buffs, which the host's end of its veth sends, and tells whether it does.
+// A veth sends them if its other end receives in polls, and looks whether that is so when the other end, being up, begins to, or when it goes up
+// itself (veth_set_features, veth_open). Both cost packets if any are there, so an end that is up is tried once.
+func (d *Datapath) acceptEarly(ctx context.Context, n *shortNetwork, e Endpoint, host link) (bool, error) {
+	accepts, err := d.transmitsFrames(ctx, host)
+	if _, tried := n.tried[host.index]; err != nil || accepts || tried {
+		return accepts, err
 	}
-	if err != nil {
-		return false, fmt.Errorf("find netlink family %s: %w", netdevFamily, err)
-	}
-	request := nl.NewNetlinkRequest(int(family.ID), 0)
-	request.AddRawData([]byte{netdevGet, netdevVersion, 0, 0}) // nl.Genlmsg lacks the header's last two bytes (netlink 1.3.1)
-	request.AddRawData(nl.NewRtAttr(netdevIndex, nl.Uint32Attr(uint32(index))).Serialize())
-	replies, err := request.Execute(unix.NETLINK_GENERIC, 0)
-	if err != nil {
-		return false, fmt.Errorf("read XDP features: %w", err)
-	}
-	for _, reply := range replies {
-		attributes, err := nl.ParseRouteAttr(reply[nl.SizeofGenlmsg:])
+	err = d.atContainerEnd(ctx, e, host, func(at containerEnd) error {
+		end, err := at.rt.linkByIndex(ctx, at.index)
 		if err != nil {
-			return false, fmt.Errorf("parse XDP features: %w", err)
+			return err
 		}
-		for _, a := range attributes {
-			if a.Attr.Type == netdevXDPFeatures {
-				return nl.NativeEndian().Uint64(a.Value)&xdpTransmit != 0, nil
-			}
+		if !end.up {
+			return d.rt.bounce(ctx, host)
 		}
+		n.tried[host.index] = struct{}{}
+		return at.run(func() error {
+			return errors.Join(setFeatures(at.name, map[string]bool{groFeature: false}), setFeatures(at.name, map[string]bool{groFeature: true}))
+		})
+	})
+	if err != nil {
+		return false, fmt.Errorf("have endpoint %s take frames: %w", shortID(e.ID), err)
 	}
-	return false, nil
+	return d.transmitsFrames(ctx, host)
+}
+
+func (d *Datapath) transmitsFrames(ctx context.Context, device link) (does bool, err error) {
+	err = d.inHost(ctx, func() (err error) {
+		does, err = netdev.TransmitsFrames(device.index)
+		return err
+	})
+	return does, err
 }

@@ -164,8 +164,18 @@ func TestShortcutEarlyLeavesFew(t *testing.T) {
 	if p := b.paced(t); p.Passed != 1 || p.Seen != 0 || p.Queued != 0 {
 		t.Errorf("noted %+v", p)
 	}
-	b.run(t, b.objects.FalconIn, f.bytes, skbContext{})
-	if p := b.paced(t); p.Passed != 1 || p.Seen != 1 || p.Queued != 0 {
+	for range 2 { // one more than was left, as when the program has just been attached
+		b.run(t, b.objects.FalconIn, f.bytes, skbContext{})
+		if p := b.paced(t); p.Passed != 1 || p.Seen != 1 || p.Queued != 0 {
+			t.Errorf("noted %+v", p)
+		}
+	}
+	// Two that never come: after a while they have got lost.
+	b.runEarly(t, f.bytes)
+	b.runEarly(t, f.bytes)
+	time.Sleep(2 * quietAfter)
+	b.runEarly(t, f.bytes)
+	if p := b.paced(t); p.Passed != 4 || p.Seen != 3 {
 		t.Errorf("noted %+v", p)
 	}
 }
@@ -189,6 +199,7 @@ func newEarlyPipeline(t *testing.T) *pipeline {
 // syncB has host b look at everything.
 func (p *pipeline) syncB() {
 	p.b.t.Helper()
+	p.b.ensureNetwork(p.network(Off))
 	_, fb := p.forwardings()
 	p.b.sync(p.network(Off), fb)
 }
@@ -208,35 +219,15 @@ func (p *pipeline) taken() (n uint64) {
 	return n
 }
 
-// Whether datagrams come one upon another or apart, and in between: floods are taken at the driver, few are not, and none overtakes another where
-// the way changes.
+// Floods are taken at the driver, few are not, and none overtakes another where the way changes.
 func TestShortcutEarlyKeepsOrderAtAnyPace(t *testing.T) {
 	for _, flows := range []int{1, 16} {
 		p := newEarlyPipeline(t)
-		g, r := p.generator(flows), p.reader(flows)
-		for _, rate := range []float64{0, 400_000, 150_000, 100_000, 60_000, 1000, 0} {
-			rate /= float64(slowness(t))
-			if err := r.Reset(); err != nil {
-				t.Fatal(err)
+		p.keepsOrderAtAnyPace(flows, p.taken, func(rate float64, came, taken uint64) {
+			if slowness(t) == 1 && rate == 0 && taken < came*8/10 || rate > 0 && rate <= 1000 && taken > came/4 {
+				t.Errorf("%d flows, %.0f per second: %d of %d datagrams were taken early", flows, rate, taken, came)
 			}
-			in, before := p.b.way("in"), p.taken()
-			if _, err := g.Run(t.Context(), rate, 200*time.Millisecond); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(2 * quietAfter)
-			got, err := r.Counts()
-			if err != nil {
-				t.Fatal(err)
-			}
-			n, sent, taken := got.Total(), p.b.way("in")-in, p.taken()-before
-			t.Logf("%d flows, %.0f per second: %d datagrams, %d taken early", flows, rate, sent, taken)
-			if n.Received+got.Dropped != sent || n.Reordered > 0 || n.Duplicates > 0 {
-				t.Errorf("%d flows, %.0f per second: %d came in: %+v, %d dropped", flows, rate, sent, n, got.Dropped)
-			}
-			if slowness(t) == 1 && rate == 0 && taken < sent*8/10 || rate > 0 && rate <= 1000 && taken > sent/4 {
-				t.Errorf("%d flows, %.0f per second: %d of %d datagrams were taken early", flows, rate, taken, sent)
-			}
-		}
+		})
 	}
 }
 
@@ -246,11 +237,13 @@ func TestShortcutEarlyComesAndGoes(t *testing.T) {
 	g, r := p.generator(4), p.reader(4)
 	done := make(chan error, 1)
 	go func() {
-		_, err := g.Run(t.Context(), 150_000/float64(slowness(t)), time.Second)
+		_, err := g.Run(t.Context(), 150_000/float64(slowness(t)), 2*time.Second)
 		done <- err
 	}()
+	var taken uint64
 	for i := range 6 {
 		time.Sleep(100 * time.Millisecond)
+		taken = p.taken()
 		p.b.short.config.Early = i%2 == 1
 		p.syncB()
 		if at := strings.Contains(p.b.sh("ip link show u0"), "xdp"); at != p.b.short.config.Early {
@@ -267,6 +260,9 @@ func TestShortcutEarlyComesAndGoes(t *testing.T) {
 	}
 	n, sent := got.Total(), p.b.way("in")
 	t.Logf("%d came in: %+v, %d dropped", sent, n, got.Dropped)
+	if slowness(t) == 1 && p.taken() < taken+10_000 { // it ended with taking them
+		t.Errorf("%d datagrams were taken at the driver after the last change", p.taken()-taken)
+	}
 	if n.Duplicates > 0 || n.Received+got.Dropped < sent-sent/100 {
 		t.Errorf("%d came in: %+v, %d dropped", sent, n, got.Dropped)
 	}
@@ -282,7 +278,6 @@ func TestShortcutEarlyComesAndGoes(t *testing.T) {
 func TestShortcutEarlyGivesWay(t *testing.T) {
 	o := shortOverlay(t, "ipv4", true, true)
 	o.b.short.config.Early = true
-	_, fb := o.forwardings()
 	for _, c := range []struct{ change, why string }{
 		{"true", "u0 strips VLAN tags"},
 		{"ethtool -K u0 rxvlan off", "u0 is a veth"},
@@ -290,7 +285,8 @@ func TestShortcutEarlyGivesWay(t *testing.T) {
 		{"ethtool -K u0 rxvlan on", "u0 strips VLAN tags"},
 	} {
 		o.b.sh("%s", c.change)
-		o.b.sync(o.b.network(labVNI), fb)
+		o.b.short.programs.earlySeen = time.Time{} // as when some seconds have passed
+		o.b.ensureNetwork(o.b.network(labVNI))
 		why := o.b.ShortcutStatus(t.Context()).Problems[earlyProblem]
 		if !strings.Contains(why, c.why) || (why == "") != (c.why == "") {
 			t.Errorf("%s: %q, want %q", c.change, why, c.why)
@@ -329,4 +325,43 @@ func TestShortcutEarlyIsTraced(t *testing.T) {
 	if flows != 2 || traced != in || slowness(t) == 1 && taken < in/2 {
 		t.Errorf("%d datagrams came in, %d taken at the driver, %d traced of %d flows", in, taken, traced, flows)
 	}
+}
+
+// What is steered is left to steering, and taken again when it is not any more.
+func TestShortcutEarlyLeavesWhatIsSteered(t *testing.T) {
+	p := newEarlyPipeline(t)
+	for _, c := range []struct {
+		mode  Mode
+		early uint32
+	}{{Off, 1}, {Static, 0}, {Off, 1}} {
+		p.pass(c.mode)
+		if e := p.b.short.networks[labVNI].endpoints[p.cb.MAC]; e.Early != c.early {
+			t.Errorf("%s: %+v", c.mode, e)
+		}
+	}
+}
+
+// A container's device that takes no frames, whatever is done, is not disturbed again and again.
+func TestShortcutEarlyDisturbsOnce(t *testing.T) {
+	p := newEarlyPipeline(t)
+	p.cb.sh("ethtool -L eth0 tx 2") // a veth with less queues than its other end sends by takes no frames
+	n := p.b.short.networks[labVNI]
+	e := n.endpoints[p.cb.MAC]
+	e.Early = 0
+	n.endpoints[p.cb.MAC] = e
+	p.syncB() // tries
+	down := p.b.sh("cat /sys/class/net/%s/carrier_down_count", hostDevice(p.cb.ID))
+	sent := p.cb.sh("cat /sys/class/net/eth0/carrier_down_count")
+	p.syncB()
+	p.syncB()
+	if e := n.endpoints[p.cb.MAC]; e.Early != 0 {
+		t.Errorf("%+v: the kernel would drop frames", e)
+	}
+	if now := p.b.sh("cat /sys/class/net/%s/carrier_down_count", hostDevice(p.cb.ID)); now != down || len(n.tried) != 1 {
+		t.Errorf("the device went down: %s times, before %s; tried %v", now, down, n.tried)
+	}
+	if now := p.cb.sh("cat /sys/class/net/eth0/carrier_down_count"); now != sent {
+		t.Errorf("the container's device went down: %s times, before %s", now, sent)
+	}
+	p.ca.ping(p.cb.Addresses[0].Addr(), "")
 }

@@ -16,9 +16,10 @@ import (
 // shortcutting is the loaded programs and their maps, which are pinned: packets go on while the daemon does not run, and a later
 // run goes on where they are.
 type shortcutting struct {
-	objects shortcutObjects
-	tcx     bool
-	early   ebpflink.Link // at the NIC's driver; nil: datagrams are not taken there
+	objects   shortcutObjects
+	tcx       bool
+	early     ebpflink.Link // at the NIC's driver; nil: datagrams are not taken there
+	earlySeen time.Time     // when that was last settled
 }
 
 // openShortcut loads the programs, with the maps pinned in a directory that it makes if need be, and leaves nothing if it fails.
@@ -88,9 +89,6 @@ func (p *shortcutting) load(c ShortcutConfig) error {
 		}
 	}
 	if err != nil {
-		return err
-	}
-	if err := p.adoptEarly(c.Pins); err != nil {
 		return err
 	}
 	// Under this key what belongs to no network is counted.

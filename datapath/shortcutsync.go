@@ -55,7 +55,6 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 			want.ports[device] = portOf(e)
 		}
 	}
-	d.ensureEarly(ctx, n.Device) // before it is looked for at any endpoint
 	if have.obstacle == nil {
 		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
 	}
@@ -64,7 +63,9 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 	for _, device := range around.bare {
 		delete(have.attached, device)
 	}
-	maps.DeleteFunc(have.attached, func(device int, _ struct{}) bool { _, is := want.ports[device]; return !is })
+	gone := func(device int, _ struct{}) bool { _, is := want.ports[device]; return !is }
+	maps.DeleteFunc(have.attached, gone)
+	maps.DeleteFunc(have.tried, gone)
 	for device := range want.ports {
 		errs = append(errs, d.attachOut(ctx, have, device))
 	}
@@ -115,9 +116,9 @@ func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, p
 
 // localEndpoint prepares an endpoint's devices, unless that was done.
 func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, device int) shortcutEndpoint {
+	have, early := d.short.networks[n.VNI], d.takesEarly(n)
 	entry := localEntry(n, e, device)
-	early := d.short.programs.early != nil && n.Steering == Off // what is steered comes by at falcon_nic
-	if was := d.short.networks[n.VNI].endpoints[e.MAC]; was.Port == entry.Port {
+	if was := have.endpoints[e.MAC]; was.Port == entry.Port {
 		entry.Chains = was.Chains
 		if early {
 			entry.Early = was.Early
@@ -131,7 +132,7 @@ func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, dev
 		entry.Chains, err = flagOf(d.chainDatagrams(ctx, e, host))
 	}
 	if err == nil && entry.Chains != 0 && early {
-		entry.Early, err = flagOf(d.acceptEarly(ctx, e, host))
+		entry.Early, err = flagOf(d.acceptEarly(ctx, have, e, host))
 	}
 	d.noteShortcut(problemOf(e.ID), err)
 	return entry
@@ -231,6 +232,7 @@ func (d *Datapath) shortcutLocalGone(id string, vni VNI, mac MAC, device int) {
 			gone = dropEntry(p.objects.Endpoints, have.endpoints, mac, endpointKey(vni, mac))
 		}
 		delete(have.attached, device)
+		delete(have.tried, device)
 		return errors.Join(gone, dropEntry(p.objects.Ports, have.ports, device, uint32(device)))
 	})
 }

@@ -24,7 +24,7 @@ import (
 // Hosts are upgraded one after the other, and downgraded, to a version that has the same maps and to one that has others. Meanwhile a
 // ping, a TCP stream and numbered datagrams go between their containers, both ways: nothing is lost and nothing reordered.
 func TestUpgradeUnderTraffic(t *testing.T) {
-	s := newUpgrade(t)
+	s := newSiege(t)
 	for _, c := range []struct {
 		mode  datapath.Mode
 		short string
@@ -57,20 +57,6 @@ const (
 	spurious    = 0.001
 	segmentSize = 1400
 )
-
-func newUpgrade(t *testing.T) siege {
-	t.Helper()
-	lab.Require(t)
-	binaries := map[string]string{
-		nextVersion: buildVersion(t, nextVersion, nil),
-		foreignMaps: buildVersion(t, foreignMaps, foreignObjects(t)),
-	}
-	o := newOverlay(t, lab.DockerOptions{})
-	for name, binary := range binaries {
-		o.check(o.Install(binary, name))
-	}
-	return siege{overlay: o, pair: o.runPair()}
-}
 
 const (
 	streamPort = 5002
