@@ -64,7 +64,8 @@ static __always_inline enum way pack(struct __sk_buff *skb, const struct endpoin
 	o.udp.len = bpf_htons(length - sizeof(o.ip));
 	o.vxlan.flags = bpf_htonl(VXLAN_HAS_VNI);
 	o.vxlan.vni = bpf_htonl(vni << 8);
-	if (bpf_skb_store_bytes(skb, ETH_HLEN, &o, sizeof(o), 0))
+	/* Who bridges or forwards inside a container may send packets whose sum of all bytes is known (CHECKSUM_COMPLETE). */
+	if (bpf_skb_store_bytes(skb, ETH_HLEN, &o, sizeof(o), BPF_F_RECOMPUTE_CSUM))
 		return WAY_HOST; /* cannot be: there is room. Half packed it must not go on */
 	return WAY_OUT;
 }

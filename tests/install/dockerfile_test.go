@@ -80,17 +80,16 @@ func (b builder) run(args ...string) string {
 // baseImage imports what the Dockerfile builds in: Debian 12 with this machine's Go.
 func (b builder) baseImage(name string) {
 	b.t.Helper()
-	dir := b.t.TempDir()
+	dir := filepath.Join(b.t.TempDir(), "root")
+	install(b.t, dir, "apt", "ca-certificates,git")
 	script := `
-mmdebstrap --quiet --variant=apt --include=ca-certificates,git bookworm "$1" "deb http://deb.debian.org/debian bookworm main" \
-	"deb http://deb.debian.org/debian bookworm-updates main" "deb http://deb.debian.org/debian-security bookworm-security main"
 cp /etc/ssl/certs/ca-certificates.crt "$1/etc/ssl/certs/"
 cp /etc/resolv.conf "$1/etc/resolv.conf"
 mkdir -p "$1/usr/local"
 cp -r "$(go env GOROOT)" "$1/usr/local/go"
 tar -C "$1" -c . | docker -H "unix://$2" import --change "ENV PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin" - "$3" >/dev/null
 rm -rf "$1"`
-	cmd := exec.CommandContext(b.t.Context(), "bash", "-euc", script, "base", filepath.Join(dir, "root"), b.sock, name)
+	cmd := exec.CommandContext(b.t.Context(), "bash", "-euc", script, "base", dir, b.sock, name)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.t.Fatalf("make the base image: %v\n%s", err, out)
 	}

@@ -1,12 +1,12 @@
-# Boots a Debian machine inside a lab host: systemd is its first process, and its root is this machine's, with what it changes in memory.
-# Arguments: a directory for that, and the machine's cgroup. Ends when the machine does.
+# Boots a Debian machine inside a lab host: systemd is its first process, and what it changes of its root is in memory.
+# Arguments: a directory for that, the root, and the machine's cgroup. Ends when the machine does.
 set -eu
-dir=$0 cgroup=$1
+dir=$0 debian=$1 cgroup=$2
 root=$dir/root
 mkdir -p "$dir"
 mount -t tmpfs -o mode=755 machine "$dir"
 mkdir "$dir/upper" "$dir/work" "$root"
-mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" machine "$root"
+mount -t overlay -o "lowerdir=$debian,upperdir=$dir/upper,workdir=$dir/work" machine "$root"
 # The engine's overlay2 cannot live on an overlay.
 mkdir -p "$root/var/lib/docker"
 mount -t tmpfs -o mode=711 machine "$root/var/lib/docker"
@@ -14,11 +14,7 @@ mount -t tmpfs -o mode=755 machine "$root/run"
 mount -t tmpfs -o mode=1777 machine "$root/tmp"
 mkdir "$root/run/lock"
 
-# What is installed on this machine for other tests has no business there.
-rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id" "$root/usr/bin/falcon"
-rm -rf "$root/etc/falcon" "$root/var/lib/falcon"
-chroot "$root" systemctl --quiet disable --root=/ etcd.service docker-registry.service prometheus.service nginx.service memcached.service 2>/dev/null || true
-chroot "$root" systemctl --quiet enable --root=/ docker.service containerd.service
+rm -f "$root/etc/machine-id"
 cat /etc/hosts >"$root/etc/hosts"
 cat /etc/hostname >"$root/etc/hostname"
 : >"$root/etc/resolv.conf"

@@ -16,7 +16,7 @@ import (
 //go:embed machine.sh
 var machineScript string
 
-// machine is a Debian machine that has booted, with Docker and without falcon.
+// machine is a Debian 12 machine that has booted, with Docker and without falcon.
 type machine struct {
 	t    *testing.T
 	host *lab.Host
@@ -28,13 +28,13 @@ const (
 	commandPatience = 2 * time.Minute
 )
 
-// boot makes a machine of a lab's host and waits until its engine runs.
+// boot makes a freshly installed machine of a lab's host and waits until its engine runs.
 func boot(t *testing.T, l *lab.Lab, h *lab.Host) machine {
 	t.Helper()
 	if _, err := h.Exec(t.Context(), "ip", "route", "add", "default", "via", "10.99.0.254"); err != nil { // as machines have; nobody is there
 		t.Fatal(err)
 	}
-	p, err := h.Start(t.Context(), time.Hour, "sh", "-c", machineScript, "/tmp/machine", l.Name+"/"+h.Name+"-systemd")
+	p, err := h.Start(t.Context(), time.Hour, "sh", "-c", machineScript, "/tmp/machine", debian(t), l.Name+"/"+h.Name+"-systemd")
 	if err != nil {
 		t.Fatal(err)
 	}
