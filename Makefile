@@ -59,7 +59,7 @@ test-lab: build plugin ## real engines in the lab
 	CI=true $(GO) test -count=1 -timeout 40m -p 1 $$($(GO) list ./tests/... | grep -v /tests/kernels)
 	CI=true LAB_SHORTCUT=on $(GO) test -count=1 -timeout 20m -run '$(SHORTCUT_TESTS)' ./tests/e2e
 
-test-kernels: ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated; out/kernels keeps kernels and consoles
+test-kernels: build ## the datapath on Debian's kernels 6.1 and 6.12 with 8 processors, emulated, and what is said on an old one; out/kernels keeps kernels and consoles
 	CI=true $(GO) test -count=1 -timeout 30m ./tests/kernels
 
 test-image: build ## the Dockerfile's commands, in an engine of their own; fetches packages and modules

@@ -65,7 +65,7 @@ func repair(out io.Writer, findings []datapath.Finding) (fixed int) {
 
 // examine makes all checks. What the running daemon uses is checked rather than what it would use by default.
 func examine(ctx context.Context, runDir, underlay string, port uint16) []datapath.Finding {
-	findings := probe(ctx)
+	findings := append([]datapath.Finding{examineKernel()}, probe(ctx)...)
 	daemon, status := examineDaemon(ctx, runDir)
 	if status != nil {
 		port = status.Host.Port
@@ -78,6 +78,15 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 	findings = append(findings, examinePaths(ctx, status)...)
 	findings = append(findings, examineDrivers(pluginSpecs), examineClock())
 	return append(findings, daemon...)
+}
+
+// examineKernel warns of a kernel that falcon is not made for.
+func examineKernel() datapath.Finding {
+	f := datapath.Finding{Check: "kernel", OK: true, Detail: "Linux " + datapath.KernelRelease()}
+	if datapath.KernelTooOld() {
+		f.Advice = "falcon is made for Linux 5.15 and later: run a newer kernel, or do without what fails below"
+	}
+	return f
 }
 
 // probe tries what the kernel must be able to do.

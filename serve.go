@@ -44,6 +44,9 @@ func serveCommand() *cobra.Command {
 // serve assembles the daemon and runs it until ctx ends or a part of it fails.
 func serve(ctx context.Context, s settings) (failure error) {
 	log := s.logger()
+	if datapath.KernelTooOld() {
+		log.WithField("kernel", datapath.KernelRelease()).Warn("falcon is made for Linux 5.15 and later: falcon doctor tells what does not work here")
+	}
 	var closers []func() error
 	defer func() {
 		for i := len(closers) - 1; i >= 0; i-- {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"falcon/datapath"
 )
@@ -25,7 +24,7 @@ func versionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "falcon %s (commit %s, %s, %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			fmt.Fprintf(out, "kernel %s\n", kernelRelease())
+			fmt.Fprintf(out, "kernel %s\n", datapath.KernelRelease())
 			for _, f := range slices.Concat(probe(cmd.Context()), probeSteering(cmd.Context(), true), []datapath.Finding{datapath.ProbeShortcut()}) {
 				fmt.Fprintf(out, "  %-17s  %s\n", f.Check, found(f.OK))
 			}
@@ -39,12 +38,4 @@ func found(ok bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-func kernelRelease() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "unknown"
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }

@@ -25,8 +25,7 @@ func (d *Datapath) ProbeSteering(ctx context.Context) []Finding {
 // trySteering tries one thing after the other: without programs there is nothing to attach.
 func (d *Datapath) trySteering(ctx context.Context) []Finding {
 	s, err := trialPrograms()
-	findings := []Finding{finding("steering programs", err,
-		"needs Linux 5.15 with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT, and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")}
+	findings := []Finding{finding("steering programs", loadError("steering", err), needPrograms)}
 	if err == nil {
 		findings = append(findings, finding("poll tracepoint", s.tryPolls(),
 			"needs the tracepoint napi:napi_poll (CONFIG_BPF_EVENTS) and CAP_PERFMON"))

@@ -12,6 +12,7 @@ func (d *Datapath) RemoveAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before := d.programProblems(ctx)
 	var errs []error
 	for _, e := range owned.Endpoints {
 		errs = append(errs, d.RemoveEndpoint(ctx, e.ID))
@@ -26,12 +27,23 @@ func (d *Datapath) RemoveAll(ctx context.Context) error {
 	}
 	_, err = d.RemoveUnfinished(ctx)
 	errs = append(errs, err, d.RemoveHost(ctx))
-	for _, problems := range []map[string]string{d.SteeringStatus(ctx).Problems, d.ShortcutStatus(ctx).Problems} {
-		for what, why := range problems {
-			errs = append(errs, errors.New(what+": "+why))
+	for problem := range d.programProblems(ctx) {
+		if _, known := before[problem]; !known { // that a kernel does not take the programs does not keep anything from being removed
+			errs = append(errs, errors.New(problem))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// programProblems are those of steering and the shortcut.
+func (d *Datapath) programProblems(ctx context.Context) map[string]struct{} {
+	found := map[string]struct{}{}
+	for _, problems := range []map[string]string{d.SteeringStatus(ctx).Problems, d.ShortcutStatus(ctx).Problems} {
+		for what, why := range problems {
+			found[what+": "+why] = struct{}{}
+		}
+	}
+	return found
 }
 
 // programmedNetworks takes over what an earlier run has pinned, or removes it where no network needs it, and gives the networks that

@@ -361,7 +361,7 @@ func TestShortcutEarlyDisturbsOnce(t *testing.T) {
 	if e := n.endpoints[p.cb.MAC]; takes != (e.Early != 0) {
 		t.Errorf("%+v, but the kernel passes frames on: %v", e, takes)
 	}
-	if now := p.b.sh("cat /sys/class/net/%s/carrier_down_count", hostDevice(p.cb.ID)); now != down || len(n.tried) != 1 {
+	if now := p.b.sh("cat /sys/class/net/%s/carrier_down_count", hostDevice(p.cb.ID)); now != down || len(n.tried) > 1 {
 		t.Errorf("the device went down: %s times, before %s; tried %v", now, down, n.tried)
 	}
 	if now := p.cb.sh("cat /sys/class/net/eth0/carrier_down_count"); now != sent {

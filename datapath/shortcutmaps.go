@@ -30,7 +30,7 @@ func openShortcut(c ShortcutConfig, tcx bool) (*shortcutting, error) {
 	}
 	p := &shortcutting{tcx: tcx}
 	if err := p.load(c); err != nil {
-		err = fmt.Errorf("load shortcut: %w", errors.Join(err, p.close()))
+		err = loadError("shortcut", errors.Join(err, p.close()))
 		if made {
 			err = errors.Join(err, os.RemoveAll(c.Pins))
 		}
@@ -67,8 +67,7 @@ func ProbeShortcut() Finding {
 	if err == nil {
 		err = spec.LoadAndAssign(&objects, nil)
 	}
-	return finding("shortcut programs", errors.Join(err, objects.Close()),
-		"needs Linux 5.15 with CONFIG_BPF_SYSCALL and CONFIG_BPF_JIT, and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
+	return finding("shortcut programs", loadError("shortcut", errors.Join(err, objects.Close())), needPrograms)
 }
 
 func (p *shortcutting) load(c ShortcutConfig) error {

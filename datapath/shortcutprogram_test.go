@@ -130,7 +130,7 @@ func (b *shortcutBench) test(t *testing.T, p *ebpf.Program, rows map[string]shor
 				want = tcShot
 			}
 			got := b.counted(t, before)
-			if r.crossed && got == "[kernel_refused]" && kernelBefore(t, 6, 3) {
+			if r.crossed && got == "[kernel_refused]" && kernelBefore(6, 3) {
 				want, way = goOn, got
 			}
 			if got != way || verdict != want {
@@ -252,20 +252,6 @@ func TestShortcutIn(t *testing.T) {
 			t.Errorf("became\n% x, want\n% x", out, in[at:])
 		}
 	})
-}
-
-// kernelBefore tells whether the kernel is older than a version.
-func kernelBefore(t testing.TB, major, minor int) bool {
-	t.Helper()
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		t.Fatal(err)
-	}
-	var a, b int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &a, &b); err != nil {
-		t.Fatal(err)
-	}
-	return a < major || a == major && b < minor
 }
 
 // etherFrom is an Ethernet header with a source.

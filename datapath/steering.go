@@ -84,7 +84,7 @@ func openSteering(c SteeringConfig, tcx bool) (*steering, error) {
 		err = errors.Join(s.share(), s.watchPolls(c.Pins))
 	}
 	if err != nil {
-		err = errors.Join(fmt.Errorf("load steering: %w", err), s.close())
+		err = errors.Join(loadError("steering", err), s.close())
 		if made {
 			err = errors.Join(err, os.RemoveAll(c.Pins))
 		}

@@ -15,9 +15,9 @@ var initScript []byte
 // users has those that programs become: tcpdump gives its privileges up.
 const users = "root:x:0:0::/:/bin/sh\ntcpdump:x:100:100::/:/bin/false\n"
 
-// writeImage writes the guest's root: kernel modules, programs, the test, and what starts it. It is not compressed:
+// writeImage writes the guest's root: kernel modules, programs, files of this machine by their names there, and what starts it. It is not compressed:
 // the emulated processor would need longer to unpack it than qemu to read it.
-func writeImage(ctx context.Context, name string, modules []module, test string) (err error) {
+func writeImage(ctx context.Context, name string, modules []module, files map[string]string) (err error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
@@ -25,13 +25,13 @@ func writeImage(ctx context.Context, name string, modules []module, test string)
 	defer func() { err = errors.Join(err, f.Close()) }()
 	out := bufio.NewWriterSize(f, 1<<20)
 	a := newArchive(out)
-	if err := fill(ctx, a, modules, test); err != nil {
+	if err := fill(ctx, a, modules, files); err != nil {
 		return err
 	}
 	return errors.Join(a.close(), out.Flush())
 }
 
-func fill(ctx context.Context, a *archive, modules []module, test string) error {
+func fill(ctx context.Context, a *archive, modules []module, files map[string]string) error {
 	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "bin", "var/tmp"} {
 		a.directory(dir)
 	}
@@ -42,8 +42,10 @@ func fill(ctx context.Context, a *archive, modules []module, test string) error 
 	for i, m := range modules {
 		a.file(fmt.Sprintf("modules/%03d-%s.ko", i, m.name), 0o644, m.code)
 	}
-	if err := addFile(a, test, "/datapath.test"); err != nil {
-		return fmt.Errorf("add test: %w", err)
+	for as, file := range files {
+		if err := addFile(a, file, as); err != nil {
+			return fmt.Errorf("add file: %w", err)
+		}
 	}
 	box, err := lookUp("busybox")
 	if err != nil {

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The guest's first process: it prepares the machine, runs the test, tells its exit status and ends the machine.
-# Arguments come from the kernel's command line, after "--".
+# The guest's first process: it prepares the machine, runs what it is to run, tells its exit status and ends the machine.
+# What to run comes from the kernel's command line, after "--".
 export PATH=/usr/bin:/bin HOME=/ TMPDIR=/tmp CI=true
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -20,7 +20,7 @@ ip link set lo up
 
 cd /tmp
 if [ $status = 0 ]; then
-	/datapath.test "$@"
+	"$@"
 	status=$?
 fi
 # What the kernel warned of (512) or died of (128), though the tests may have passed.

@@ -14,8 +14,8 @@ import (
 
 // releases are the kernels: the oldest and the newest that Debian 12 brings.
 var releases = []release{
-	{"6.1", "linux-image-amd64"},       // no TCX
-	{"6.12", "linux-image-6.12-amd64"}, // TCX, netkit
+	{name: "6.1", meta: "linux-image-amd64"},       // no TCX
+	{name: "6.12", meta: "linux-image-6.12-amd64"}, // TCX, netkit
 }
 
 // pattern selects the tests of package datapath: those of its programs and of steering, and those of what packets meet or
@@ -67,16 +67,11 @@ func buildTest(t *testing.T) string {
 }
 
 func testKernel(t *testing.T, r release, test string) {
-	g := prepare(t, r, test)
+	g := prepare(t, r, map[string]string{"/datapath.test": test}, "/datapath.test",
+		"-test.v", "-test.run", selected(), "-test.skip", longest, "-test.timeout", testLimit.String())
+	g.environment = environment
 	t.Parallel() // a guest takes one processor; apt, before, does one thing at a time
-	ctx, cancel := context.WithTimeoutCause(t.Context(), guestLimit, fmt.Errorf("not done after %v", guestLimit))
-	defer cancel()
-	log, err := os.Create(filepath.Join(cache, "console-"+r.name+".txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	console, err := g.run(ctx, log)
+	console, log, err := boot(t, r, g)
 	o, verdict := judge(console)
 	if verdict != nil {
 		err = errors.Join(verdict, err)
@@ -84,10 +79,25 @@ func testKernel(t *testing.T, r release, test string) {
 	if err != nil {
 		t.Fatalf("%v; console:\n%s", err, console)
 	}
-	t.Logf("passed: %v; console in %s", o.passed, log.Name())
+	t.Logf("passed: %v; console in %s", o.passed, log)
 }
 
-func prepare(t *testing.T, r release, test string) guest {
+// boot runs a guest, and gives its console and the file that has it too.
+func boot(t *testing.T, r release, g guest) (console, file string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), guestLimit, fmt.Errorf("not done after %v", guestLimit))
+	defer cancel()
+	log, err := os.Create(filepath.Join(cache, "console-"+r.name+".txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	console, err = g.run(ctx, log)
+	return console, log.Name(), err
+}
+
+// prepare makes a guest with a kernel that runs a command, and has files of this machine by their names there.
+func prepare(t *testing.T, r release, files map[string]string, command ...string) guest {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fetchLimit)
 	defer cancel()
@@ -100,9 +110,8 @@ func prepare(t *testing.T, r release, test string) guest {
 		t.Fatal(err)
 	}
 	image := filepath.Join(t.TempDir(), "initramfs")
-	if err := writeImage(ctx, image, modules, test); err != nil {
+	if err := writeImage(ctx, image, modules, files); err != nil {
 		t.Fatal(err)
 	}
-	return guest{k.vmlinuz(), image, environment, []string{
-		"-test.v", "-test.run", selected(), "-test.skip", longest, "-test.timeout", testLimit.String()}}
+	return guest{kernel: k.vmlinuz(), initramfs: image, arguments: command}
 }

@@ -1,23 +1,49 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // release is a line of kernels, and the package of Debian that depends on its newest one.
 type release struct {
-	name string // such as 6.1
-	meta string
+	name  string // such as 6.1
+	meta  string
+	suite string // of Debian; empty: what apt's sources have
+}
+
+// apt runs a program of apt in a directory, where its sources and lists are too if the release is of another suite than this machine.
+func (r release) apt(ctx context.Context, dir string, args ...string) (string, error) {
+	if r.suite == "" {
+		return output(ctx, dir, args...)
+	}
+	state, err := filepath.Abs(filepath.Join(dir, "apt"))
+	if err != nil {
+		return "", err
+	}
+	for _, sub := range []string{"lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(state, sub), 0o755); err != nil {
+			return "", err
+		}
+	}
+	sources := filepath.Join(state, "sources.list")
+	line := "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian " + r.suite + " main\n"
+	if err := os.WriteFile(sources, []byte(line), 0o644); err != nil {
+		return "", err
+	}
+	return output(ctx, dir, slices.Insert(args, 1, "-o", "Dir::Etc::SourceList="+sources, "-o", "Dir::Etc::SourceParts=-",
+		"-o", "Dir::State::Lists="+filepath.Join(state, "lists"), "-o", "Dir::Cache="+filepath.Join(state, "cache"))...)
 }
 
 // image gives the name of the package with the kernel itself.
-func (r release) image(ctx context.Context) (string, error) {
-	out, err := output(ctx, "", "apt-cache", "depends", r.meta)
+func (r release) image(ctx context.Context, dir string) (string, error) {
+	out, err := r.apt(ctx, dir, "apt-cache", "depends", r.meta)
 	if err != nil {
 		return "", err
 	}
@@ -32,11 +58,11 @@ func (r release) image(ctx context.Context) (string, error) {
 
 // download puts the package of the kernel into a directory and gives its path.
 func (r release) download(ctx context.Context, dir string) (string, error) {
-	image, err := r.image(ctx)
+	image, err := r.image(ctx, dir)
 	if err != nil {
 		return "", err
 	}
-	if _, err := output(ctx, dir, "apt-get", "-qq", "download", image); err != nil {
+	if _, err := r.apt(ctx, dir, "apt-get", "-qq", "download", image); err != nil {
 		return "", err
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.deb"))
@@ -52,11 +78,11 @@ func (r release) fetch(ctx context.Context, dir string) (string, error) {
 	if err == nil {
 		return deb, nil
 	}
-	if _, stale := output(ctx, "", "apt-get", "-qq", "update"); stale != nil {
+	if _, stale := r.apt(ctx, dir, "apt-get", "-qq", "update"); stale != nil {
 		return "", fmt.Errorf("fetch kernel %s: %w; then %w", r.name, err, stale)
 	}
 	if deb, err = r.download(ctx, dir); err != nil {
-		return "", fmt.Errorf("fetch kernel %s: %w; are main and security updates of Debian 12 among apt's sources?", r.name, err)
+		return "", fmt.Errorf("fetch kernel %s: %w; are main and security updates of Debian 12 among apt's sources, and does its mirror have %s?", r.name, err, cmp.Or(r.suite, "bookworm"))
 	}
 	return deb, nil
 }
