@@ -39,8 +39,11 @@ deps: ## install what demo, tests and generate need
 demo: deps build ## two hosts, two engines, one network
 	$(GO) run ./tests/demo
 
-bench: deps build ## what it costs, in out/bench; QUICK=1 for a short run, EXPERIMENT=NAME for one, SUBJECTS=NAME,NAME for some
-	$(GO) run ./tests/bench -quick=$(if $(QUICK),true,false) -experiment "$(EXPERIMENT)" -subjects "$(SUBJECTS)"
+# What is compared; SUBJECTS=all compares every way that there is.
+SUBJECTS ?= host,docker-overlay,falcon,falcon-dynamic,falcon-shortcut,falcon-shortcut-xdp
+
+bench: deps build ## what it costs, in out/bench; QUICK=1 for a short run, EXPERIMENT=NAME for one, SUBJECTS=NAME,NAME for others
+	$(GO) run ./tests/bench -quick=$(if $(QUICK),true,false) -experiment "$(EXPERIMENT)" -subjects "$(filter-out all,$(SUBJECTS))"
 
 bench-publish: ## docs/bench from the full run in out/bench; needs librsvg2-bin
 	$(GO) run ./tests/bench/publish

@@ -8,6 +8,7 @@ import (
 // Subjects with a part of their own: everything is compared with these.
 const (
 	Host       = "host"
+	Bare       = "host-without-rules"
 	Overlay    = "docker-overlay"
 	OverlayRPS = "docker-overlay-rps"
 )
@@ -34,7 +35,7 @@ var (
 		"instrument", "aa",
 	}
 	subjectOrder = []string{
-		Host, Overlay, OverlayRPS, "falcon", "falcon-static", "falcon-dynamic", "falcon-shortcut", "falcon-shortcut-xdp",
+		Host, Bare, Overlay, OverlayRPS, "falcon", "falcon-static", "falcon-dynamic", "falcon-shortcut", "falcon-shortcut-xdp",
 		"falcon-shortcut-dynamic",
 		"falcon-split-dynamic", "falcon-all",
 	}

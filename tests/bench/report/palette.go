@@ -12,6 +12,7 @@ type tint struct{ light, dark, dash string }
 // tints are Okabe and Ito's colours, made for the colour-blind, then some of Paul Tol's.
 var tints = map[string]tint{
 	Host:                      {"#7a7a7a", "#a8a8a8", "2 3"},
+	Bare:                      {"#b0b0b0", "#6e6e6e", "7 3"},
 	Overlay:                   {"#e69f00", "#f0ad1e", ""},
 	OverlayRPS:                {"#d55e00", "#e8742a", "7 3"},
 	"falcon":                  {"#0072b2", "#3d9fe0", ""},

@@ -25,7 +25,9 @@ type Bed struct {
 	places   map[placeKey]Place     // those made so far
 
 	rps    setting // on both hosts' devices of the overlay
-	driver string  // the flag with which falcon runs; of a mode
+	rules  setting // both hosts' netfilter has those of their engines
+	saved  map[*lab.Host]ruleSet
+	driver string // the flag with which falcon runs; of a mode
 }
 
 // setting is one of the machine's that subjects differ in.
@@ -58,7 +60,7 @@ func Open(ctx context.Context) (*Bed, error) {
 	b := &Bed{
 		Sender: l.Hosts[0], Receiver: l.Hosts[1], Cores: cores, lab: l,
 		subjects: candidates(), tunnels: map[string]load.Tunnel{}, places: map[placeKey]Place{},
-		rps: off,
+		rps: off, rules: on, saved: map[*lab.Host]ruleSet{},
 	}
 	if err := b.furnish(ctx); err != nil {
 		return nil, fmt.Errorf("open bed: %w", errors.Join(err, b.Close()))
@@ -148,6 +150,11 @@ func (b *Bed) Enter(ctx context.Context, s Subject) error {
 	}
 	if want := settingOf(s.kind.rps); b.rps != want {
 		if err := b.setRPS(ctx, want); err != nil {
+			return fmt.Errorf("enter %s: %w", s.Name, err)
+		}
+	}
+	if want := settingOf(!s.kind.bare); b.rules != want {
+		if err := b.setRules(ctx, want); err != nil {
 			return fmt.Errorf("enter %s: %w", s.Name, err)
 		}
 	}

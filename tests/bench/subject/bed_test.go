@@ -59,6 +59,7 @@ func TestBed(t *testing.T) {
 		})
 	}
 	t.Run("rps", func(t *testing.T) { testTurns(ctx, t, b) })
+	t.Run("rules", func(t *testing.T) { testRules(ctx, t, b) })
 	t.Run("refusals", func(t *testing.T) { testRefusals(ctx, t, b) })
 }
 
@@ -72,6 +73,30 @@ func testTurns(ctx context.Context, t *testing.T, b *Bed) {
 		// The host is looked at where the overlay is.
 		s.kind.network = overlay
 		testRPS(ctx, t, b, s, i+1)
+	}
+}
+
+// testRules has the hosts lose their netfilter's rules and get them back.
+func testRules(ctx context.Context, t *testing.T, b *Bed) {
+	rules := func(name string) string {
+		if err := b.Enter(ctx, b.subject(t, name)); err != nil {
+			t.Fatal(err)
+		}
+		out, err := b.Receiver.Exec(ctx, "sh", "-c", "iptables-save | grep ^-A; ip6tables-save | grep ^-A; nft list tables | grep -v inet; true")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	with := rules(report.Host)
+	if !strings.Contains(with, "DOCKER") || !strings.Contains(with, "conntrack") {
+		t.Errorf("a host has no rules:\n%s", with)
+	}
+	if without := rules(report.Bare); without != "" {
+		t.Errorf("left:\n%s", without)
+	}
+	if again := rules(report.Host); again != with {
+		t.Errorf("put back:\n%s\nbefore:\n%s", again, with)
 	}
 }
 

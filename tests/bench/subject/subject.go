@@ -14,6 +14,7 @@ type Subject struct {
 type kind struct {
 	network string // its Docker network; empty: the hosts' own
 	falcon  mode   // of a network of falcon's; zero: it is none
+	bare    bool   // without the engine's rules of netfilter
 	rps     bool   // packets are spread over all cores by receive packet steering
 }
 
@@ -27,6 +28,7 @@ const overlay = "overlay"
 func candidates() []Subject {
 	subjects := []Subject{
 		{Name: report.Host},
+		{Name: report.Bare, kind: kind{bare: true}},
 		{Name: report.Overlay, kind: kind{network: overlay}},
 		{Name: report.OverlayRPS, kind: kind{network: overlay, rps: true}},
 	}
