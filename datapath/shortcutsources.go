@@ -5,20 +5,37 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
 // falcon_in checks the senders of what comes in at the underlay's device. A VXLAN packet may come in at another one, in earnest where
 // an address of the host is reached by several, or from somebody who can send to it there. For these a table of our own has the same
-// check: a chain at the input hook, to which whole datagrams come, and sets of the networks' hosts.
+// check, at the input hook, to which whole datagrams come:
+//
+//	table inet falcon-sources {
+//		set hosts4-42 { type ipv4_addr; elements = { 192.0.2.1 } }
+//		set hosts6-42 { type ipv6_addr }
+//		chain input {
+//			type filter hook input priority filter; policy accept;
+//			iif "eth0" accept
+//			udp dport 4789 @th,96,24 42 jump network-42
+//		}
+//		chain network-42 {
+//			ip saddr @hosts4-42 accept
+//			ip6 saddr @hosts6-42 accept
+//			counter drop
+//		}
+//	}
+//
+// Its parts are such that nft reads what it lists: people save a host's rules and load them again.
 const (
 	sourceTable = "falcon-sources"
 	sourceChain = "input"
@@ -40,88 +57,80 @@ type sources struct {
 // sourcesLook bounds how often they are looked at: a pass settles all networks one after the other.
 const sourcesLook = 5 * time.Second
 
-// Names of the sets.
-const (
-	checkedNetworks = "networks"
-	hostsIPv4       = "hosts4"
-	hostsIPv6       = "hosts6"
-)
+func sourcesTable() *nftables.Table {
+	return &nftables.Table{Name: sourceTable, Family: nftables.TableFamilyINet}
+}
 
 func sourcesChain() *nftables.Chain {
 	return &nftables.Chain{
-		Name: sourceChain, Table: &nftables.Table{Name: sourceTable, Family: nftables.TableFamilyINet},
+		Name: sourceChain, Table: sourcesTable(),
 		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
 	}
 }
 
-// setOf is one of the table's sets. The VNI comes last. Of nftables' types with a size, a mark is next to a number (as nft shows it,
-// in hexadecimal).
-func setOf(t *nftables.Table, name string, first ...nftables.SetDatatype) *nftables.Set {
-	return &nftables.Set{
-		Table: t, Name: name, Concatenation: len(first) > 0, KeyByteOrder: binaryutil.NativeEndian,
-		KeyType: nftables.MustConcatSetType(append(first, nftables.TypeMark)...),
-	}
+// networkChain judges what is for a network.
+func networkChain(vni VNI) *nftables.Chain {
+	return &nftables.Chain{Name: fmt.Sprintf("network-%d", vni), Table: sourcesTable()}
 }
 
-// Registers of nftables, by the names that the kernel lists rules with: a key begins in the first, and goes on behind an address.
-const (
-	firstRegister = unix.NFT_REG_1
-	afterIPv4     = unix.NFT_REG32_01
-	afterIPv6     = unix.NFT_REG_2
-)
+// hostSets have a network's hosts.
+func hostSets(vni VNI) (ipv4, ipv6 *nftables.Set) {
+	return &nftables.Set{Table: sourcesTable(), Name: fmt.Sprintf("hosts4-%d", vni), KeyType: nftables.TypeIPAddr},
+		&nftables.Set{Table: sourcesTable(), Name: fmt.Sprintf("hosts6-%d", vni), KeyType: nftables.TypeIP6Addr}
+}
 
 // Offsets, in bytes.
 const (
 	atSourceIPv4 = 12
 	atSourceIPv6 = 8
 	atUDPPort    = 2
-	atVNI        = 11 // and a byte before it, behind the UDP header
+	atVNI        = 12 // behind the UDP header and the VXLAN header's flags
 )
 
 const (
-	vniSize  = 4 // with that byte
+	vniSize  = 3
 	ipv4Size = 4
 	ipv6Size = 16
 )
 
-// sourceRules accept what comes in at the underlay's device, or from a host of the network, and drop what else is for a network.
-func sourceRules(device int, port uint16) [][]expr.Any {
-	vxlan := []expr.Any{
+// fromUnderlay accepts what comes in at the underlay's device.
+func fromUnderlay(device int) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIF, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, uint32(device))},
+		&expr.Verdict{Kind: expr.VerdictAccept},
+	}
+}
+
+// toNetwork has a network's chain judge what is for it.
+func toNetwork(vni VNI, port uint16) []expr.Any {
+	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_UDP}},
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: atUDPPort, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: atVNI, Len: vniSize},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint32(nil, uint32(vni))[4-vniSize:]},
+		&expr.Verdict{Kind: expr.VerdictJump, Chain: networkChain(vni).Name},
 	}
-	vni := func(register uint32) []expr.Any {
+}
+
+// networkRules accept what comes from a host of the network, and drop all else.
+func networkRules(vni VNI) [][]expr.Any {
+	known := func(family byte, offset, size uint32, set *nftables.Set) []expr.Any {
 		return []expr.Any{
-			&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: atVNI, Len: vniSize},
-			&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: vniSize,
-				Mask: binary.BigEndian.AppendUint32(nil, uint32(MaxVNI)), Xor: make([]byte, vniSize)},
-			&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderNtoh, Len: vniSize, Size: vniSize},
-		}
-	}
-	known := func(family byte, offset, size, after uint32, set string) []expr.Any {
-		return slices.Concat([]expr.Any{
 			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-		}, vxlan, []expr.Any{
-			&expr.Payload{DestRegister: firstRegister, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
-		}, vni(after), []expr.Any{
-			&expr.Lookup{SourceRegister: firstRegister, SetName: set},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+			&expr.Lookup{SourceRegister: 1, SetName: set.Name},
 			&expr.Verdict{Kind: expr.VerdictAccept},
-		})
+		}
 	}
+	ipv4, ipv6 := hostSets(vni)
 	return [][]expr.Any{
-		{
-			&expr.Meta{Key: expr.MetaKeyIIF, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.NativeEndian.AppendUint32(nil, uint32(device))},
-			&expr.Verdict{Kind: expr.VerdictAccept},
-		},
-		known(unix.NFPROTO_IPV4, atSourceIPv4, ipv4Size, afterIPv4, hostsIPv4),
-		known(unix.NFPROTO_IPV6, atSourceIPv6, ipv6Size, afterIPv6, hostsIPv6),
-		slices.Concat(vxlan, vni(firstRegister), []expr.Any{
-			&expr.Lookup{SourceRegister: firstRegister, SetName: checkedNetworks}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
-		}),
+		known(unix.NFPROTO_IPV4, atSourceIPv4, ipv4Size, ipv4),
+		known(unix.NFPROTO_IPV6, atSourceIPv6, ipv6Size, ipv6),
+		{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}},
 	}
 }
 
@@ -136,7 +145,7 @@ func (d *Datapath) ensureSources(ctx context.Context, device int) error {
 		return d.makeSources(want)
 	}
 	if time.Since(have.seen) > sourcesLook {
-		whole, err := sourceTableIs(d.nft(), sourceRules(device, d.short.config.Port))
+		whole, err := d.sourceTableIs(have)
 		if err != nil {
 			return fmt.Errorf("look for table %s: %w", sourceTable, err)
 		}
@@ -159,23 +168,38 @@ func (d *Datapath) wantSources(device int) *sources {
 	return want
 }
 
-// sourceTableIs tells whether the table's rules are these.
-func sourceTableIs(c *nftables.Conn, rules [][]expr.Any) (bool, error) {
-	have, err := chainRules(c, sourcesChain())
+// sourceTableIs tells whether the table's rules are those that were made.
+func (d *Datapath) sourceTableIs(made *sources) (bool, error) {
+	c := d.nft()
+	rules, err := chainRules(c, sourcesChain())
 	if errors.Is(err, errNoChain) {
 		return false, nil
 	}
-	if err != nil || len(have) != len(rules) {
+	networks := made.networks()
+	if err != nil || len(rules) != 1+len(networks) || !same(rules[0], fromUnderlay(made.device)) {
 		return false, err
 	}
-	for i, r := range rules {
-		// The library does not read this one back.
-		legible := slices.DeleteFunc(slices.Clone(r), func(e expr.Any) bool { _, is := e.(*expr.Byteorder); return is })
-		if !same(have[i], legible) {
+	for _, vni := range networks {
+		jumps := func(r *nftables.Rule) bool { return same(r, toNetwork(vni, d.short.config.Port)) }
+		if !slices.ContainsFunc(rules, jumps) {
 			return false, nil
+		}
+		have, err := c.GetRules(sourcesTable(), networkChain(vni))
+		if err != nil || !slices.EqualFunc(have, networkRules(vni), same) {
+			return false, err
 		}
 	}
 	return true, nil
+}
+
+// networks are those that are checked.
+func (s *sources) networks() (found []VNI) {
+	for of := range s.hosts {
+		if !of.host.IsValid() {
+			found = append(found, of.vni)
+		}
+	}
+	return found
 }
 
 // makeSources makes the table anew.
@@ -183,17 +207,12 @@ func (d *Datapath) makeSources(want *sources) error {
 	d.short.sources = nil
 	c, chain := d.nft(), sourcesChain()
 	c.AddTable(chain.Table)
-	c.DelTable(chain.Table) // with the set's elements
+	c.DelTable(chain.Table) // with all that was in it
 	c.AddTable(chain.Table)
 	c.AddChain(chain)
-	elements := elementsOf(want.hosts)
-	for _, s := range sourceSets(chain.Table) {
-		if err := c.AddSet(s, elements[s.Name]); err != nil {
-			return fmt.Errorf("make set %s of table %s: %w", s.Name, sourceTable, err)
-		}
-	}
-	for _, r := range sourceRules(want.device, d.short.config.Port) {
-		c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: r})
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: fromUnderlay(want.device)})
+	if err := d.addSources(c, want.hosts); err != nil {
+		return err
 	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("make table %s: %w", sourceTable, err)
@@ -202,7 +221,72 @@ func (d *Datapath) makeSources(want *sources) error {
 	return nil
 }
 
-// changeSources makes the sets what they should be.
+// addSources adds networks, and hosts to networks.
+func (d *Datapath) addSources(c *nftables.Conn, added map[source]struct{}) error {
+	var errs []error
+	id := uint32(0)
+	for vni, n := range byNetwork(added) {
+		if !n.itself {
+			errs = append(errs, n.edit(c.SetAddElements, vni))
+			continue
+		}
+		ipv4, ipv6 := hostSets(vni)
+		ipv4.ID, ipv6.ID = id+1, id+2 // unique within a transaction is enough; the library would count in a variable that all goroutines share
+		id += 2
+		errs = append(errs, c.AddSet(ipv4, n.ipv4), c.AddSet(ipv6, n.ipv6))
+		chain := c.AddChain(networkChain(vni))
+		for _, r := range networkRules(vni) {
+			c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: r})
+		}
+		c.AddRule(&nftables.Rule{Table: chain.Table, Chain: sourcesChain(), Exprs: toNetwork(vni, d.short.config.Port)})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("add to table %s: %w", sourceTable, err)
+	}
+	return nil
+}
+
+// networkSources are what is to be changed about a network: itself, or some of its hosts.
+type networkSources struct {
+	itself     bool
+	ipv4, ipv6 []nftables.SetElement
+}
+
+// edit adds hosts to a network's sets, or removes them. The kernel refuses to add nothing.
+func (n *networkSources) edit(edit func(*nftables.Set, []nftables.SetElement) error, vni VNI) error {
+	var errs []error
+	ipv4, ipv6 := hostSets(vni)
+	if len(n.ipv4) > 0 {
+		errs = append(errs, edit(ipv4, n.ipv4))
+	}
+	if len(n.ipv6) > 0 {
+		errs = append(errs, edit(ipv6, n.ipv6))
+	}
+	return errors.Join(errs...)
+}
+
+func byNetwork(of map[source]struct{}) map[VNI]*networkSources {
+	networks := map[VNI]*networkSources{}
+	for s := range of {
+		n := networks[s.vni]
+		if n == nil {
+			n = &networkSources{}
+			networks[s.vni] = n
+		}
+		element := nftables.SetElement{Key: s.host.AsSlice()}
+		switch {
+		case s.host.Is4():
+			n.ipv4 = append(n.ipv4, element)
+		case s.host.Is6():
+			n.ipv6 = append(n.ipv6, element)
+		default:
+			n.itself = true
+		}
+	}
+	return networks
+}
+
+// changeSources makes the table what it should be.
 func (d *Datapath) changeSources(have, want *sources) error {
 	added, gone := map[source]struct{}{}, map[source]struct{}{}
 	for s := range want.hosts {
@@ -211,67 +295,35 @@ func (d *Datapath) changeSources(have, want *sources) error {
 		}
 	}
 	for s := range have.hosts {
-		if _, ok := want.hosts[s]; !ok {
-			gone[s] = struct{}{}
+		if _, ok := want.hosts[s]; ok {
+			continue
 		}
+		if !s.host.IsValid() {
+			return d.makeSources(want) // without that network's rules, which have no names
+		}
+		gone[s] = struct{}{}
 	}
 	return d.editSources(have, added, gone)
 }
 
-// editSources adds to the sets and removes from them. have follows, and is forgotten if that fails.
+// editSources adds networks and hosts, and removes hosts. have follows, and is forgotten if that fails.
 func (d *Datapath) editSources(have *sources, added, gone map[source]struct{}) error {
 	if len(added)+len(gone) == 0 {
 		return nil
 	}
 	d.short.sources = nil
 	c := d.nft()
-	more, less := elementsOf(added), elementsOf(gone)
-	for _, s := range sourceSets(sourcesChain().Table) {
-		var errs []error
-		if len(more[s.Name]) > 0 {
-			errs = append(errs, c.SetAddElements(s, more[s.Name]))
-		}
-		if len(less[s.Name]) > 0 {
-			errs = append(errs, c.SetDeleteElements(s, less[s.Name]))
-		}
-		if err := errors.Join(errs...); err != nil {
-			return fmt.Errorf("change set %s of table %s: %w", s.Name, sourceTable, err)
-		}
+	errs := []error{d.addSources(c, added)}
+	for vni, n := range byNetwork(gone) {
+		errs = append(errs, n.edit(c.SetDeleteElements, vni))
 	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("change sets of table %s: %w", sourceTable, err)
+	if err := errors.Join(append(errs, c.Flush())...); err != nil {
+		return fmt.Errorf("change table %s: %w", sourceTable, err)
 	}
 	maps.Copy(have.hosts, added)
 	maps.DeleteFunc(have.hosts, func(s source, _ struct{}) bool { _, is := gone[s]; return is })
 	d.short.sources = have
 	return nil
-}
-
-func sourceSets(t *nftables.Table) []*nftables.Set {
-	sets := []*nftables.Set{
-		setOf(t, checkedNetworks), setOf(t, hostsIPv4, nftables.TypeIPAddr), setOf(t, hostsIPv6, nftables.TypeIP6Addr),
-	}
-	for i, s := range sets {
-		s.ID = uint32(i + 1) // unique within a transaction is enough; the library would count in a variable that all goroutines share
-	}
-	return sets
-}
-
-// elementsOf sorts sources into the sets; one without a host is a network.
-func elementsOf(hosts map[source]struct{}) map[string][]nftables.SetElement {
-	elements := map[string][]nftables.SetElement{}
-	for s := range hosts {
-		set := checkedNetworks
-		switch {
-		case s.host.Is4():
-			set = hostsIPv4
-		case s.host.Is6():
-			set = hostsIPv6
-		}
-		key := binary.NativeEndian.AppendUint32(s.host.AsSlice(), uint32(s.vni))
-		elements[set] = append(elements[set], nftables.SetElement{Key: key})
-	}
-	return elements
 }
 
 // changeSource lets a host send for a network, or not any more.
@@ -294,7 +346,7 @@ func (d *Datapath) changeSource(s source, there bool) error {
 // removeSources takes the table away if it is there.
 func (d *Datapath) removeSources() error {
 	d.short.sources = nil
-	c, table := d.nft(), sourcesChain().Table
+	c, table := d.nft(), sourcesTable()
 	c.AddTable(table)
 	c.DelTable(table)
 	if err := c.Flush(); err != nil {
@@ -303,18 +355,21 @@ func (d *Datapath) removeSources() error {
 	return nil
 }
 
-// droppedElsewhere counts what the table has dropped since it was made.
-func (d *Datapath) droppedElsewhere() (n WayCount, err error) {
-	rules, err := chainRules(d.nft(), sourcesChain())
-	if errors.Is(err, errNoChain) {
-		return n, nil
-	}
-	for _, r := range rules {
-		for _, e := range r.Exprs {
-			if c, ok := e.(*expr.Counter); ok {
-				n.Packets, n.Bytes = n.Packets+c.Packets, n.Bytes+c.Bytes
+// droppedElsewhere counts what the table has dropped of networks since it was made.
+func (d *Datapath) droppedElsewhere(networks iter.Seq[VNI]) (n WayCount, err error) {
+	c := d.nft()
+	for vni := range networks {
+		rules, err := c.GetRules(sourcesTable(), networkChain(vni))
+		if err != nil {
+			return n, err
+		}
+		for _, r := range rules {
+			for _, e := range r.Exprs {
+				if c, ok := e.(*expr.Counter); ok {
+					n.Packets, n.Bytes = n.Packets+c.Packets, n.Bytes+c.Bytes
+				}
 			}
 		}
 	}
-	return n, err
+	return n, nil
 }

@@ -2,6 +2,8 @@ package datapath
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,11 @@ func TestShortcutSourcesFollow(t *testing.T) {
 	sync(labVNI, a.under)
 	sync(labVNI+1, a.under, third)
 	has(a.under.String(), third.String(), "drop")
+	listed := filepath.Join(t.TempDir(), "rules")
+	if err := os.WriteFile(listed, []byte(rules()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.sh("nft --check --file %s", listed) // as after a boot
 	before := rules()
 	sync(labVNI, a.under)
 	if after := rules(); after != before {

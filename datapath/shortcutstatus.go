@@ -46,7 +46,7 @@ func (d *Datapath) ShortcutStatus(context.Context) ShortcutStatus {
 	if len(status.Networks) == 0 {
 		return status
 	}
-	elsewhere, err := d.droppedElsewhere()
+	elsewhere, err := d.droppedElsewhere(maps.Keys(status.Networks))
 	if err != nil {
 		status.Problems["counters"] = err.Error()
 	}

@@ -2,51 +2,106 @@ package install
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"falcon/tests/lab"
 )
 
+// followed are the parts of documents whose commands a test runs: headings, or "" for what stands before the first.
+var followed = map[string][]string{
+	"README.md":            {"Quick start"},
+	"docs/installation.md": {"Debian and Ubuntu", "Managed plugin", "Binary and unit", "Container"},
+	"docs/metrics.md":      {""},
+	"docs/migration.md":    {"Step by step"},
+	"docs/operations.md":   {""},
+	"docs/plugin.md":       {"Install"},
+	"docs/security.md":     {"What is between containers"},
+	"docs/shortcut.md":     {"Turn it on", "See that it works"},
+	"docs/swarm.md":        {""}, // by TestSwarm of tests/e2e
+	"docs/top.md":          {""},
+	"docs/bench/README.md": {""}, // by nobody: it takes an hour
+}
+
+// Commands that a document gives are run, so that they work.
+func TestEveryPageIsFollowed(t *testing.T) {
+	found := map[string][]string{}
+	for _, pattern := range []string{"*.md", "*/*.md", "*/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			file := strings.TrimPrefix(f, root+"/")
+			for _, p := range parts(t, file) {
+				if len(p.commands) > 0 {
+					found[file] = append(found[file], p.heading)
+				}
+			}
+		}
+	}
+	if !maps.EqualFunc(found, followed, slices.Equal) {
+		t.Errorf("parts of documents with commands:\n%q\nthose that are run:\n%q", found, followed)
+	}
+}
+
+// part is what stands below a heading of a document.
+type part struct {
+	heading  string
+	commands []string // the lines of its shell blocks
+}
+
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
-// commands are the lines of a document's shell blocks below a heading, up to the next of the same kind.
-func commands(t *testing.T, file, heading string) []string {
+// parts takes a document apart.
+func parts(t *testing.T, file string) (all []part) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, below, found := strings.Cut(string(text), "\n## "+heading+"\n")
-	if !found {
-		t.Fatalf("%s has no part %q", file, heading)
+	for i, section := range strings.Split(string(text), "\n## ") {
+		p := part{}
+		if i > 0 {
+			p.heading, section, _ = strings.Cut(section, "\n")
+		}
+		for _, block := range shellBlock.FindAllStringSubmatch(section, -1) {
+			p.commands = append(p.commands, strings.Split(strings.TrimSpace(block[1]), "\n")...)
+		}
+		all = append(all, p)
 	}
-	below, _, _ = strings.Cut(below, "\n## ")
-	var lines []string
-	for _, block := range shellBlock.FindAllStringSubmatch(below, -1) {
-		lines = append(lines, strings.Split(strings.TrimSpace(block[1]), "\n")...)
-	}
-	if len(lines) == 0 {
-		t.Fatalf("%s has no commands in part %q", file, heading)
-	}
-	return lines
+	return all
 }
 
-// follow runs a document's commands on the machine, and those of make here.
-func (m machine) follow(file, heading string) {
+// commands are those of a part of a document that is followed.
+func commands(t *testing.T, file, heading string) []string {
+	t.Helper()
+	all := parts(t, file)
+	i := slices.IndexFunc(all, func(p part) bool { return p.heading == heading })
+	if i < 0 || !slices.Contains(followed[file], heading) {
+		t.Fatalf("%s has no part %q that is followed", file, heading)
+	}
+	return all[i].commands
+}
+
+// follow runs a document's commands on the machine, and those of make here. It gives what they print.
+func (m machine) follow(file, heading string) (says string) {
 	m.t.Helper()
 	for _, line := range commands(m.t, file, heading) {
 		if !strings.HasPrefix(line, "make ") {
-			m.run("%s", line)
+			says += m.run("%s", line) + "\n"
 			continue
 		}
 		here(m.t, line)
 		m.supply()
 	}
+	return says
 }
 
 // here runs a command at the project's root.
@@ -134,6 +189,39 @@ func TestQuickStart(t *testing.T) {
 	if says := m.run("docker exec app ip -o -4 addr"); !strings.Contains(says, "10.60.0.") {
 		t.Errorf("the container that moved has\n%s", says)
 	}
+	m.composeOf("README.md")
+	for _, c := range []struct{ page, heading, says string }{
+		{"docs/shortcut.md", "Turn it on", ""},
+		{"docs/shortcut.md", "See that it works", "shortcut"},
+		{"docs/top.md", "", "total"},
+		{"docs/operations.md", "", "falcon is ready"},
+		{"docs/metrics.md", "", "falcon_ready 1"},
+		{"docs/security.md", "What is between containers", ""},
+	} {
+		if says := m.follow(c.page, c.heading); !strings.Contains(says, c.says) {
+			t.Errorf("%s does not make it say %q:\n%s", c.page, c.says, says)
+		}
+	}
+}
+
+// composeOf starts and ends the services of a document's compose file.
+func (m machine) composeOf(page string) {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	_, file, _ := strings.Cut(string(text), "\n```yaml\n")
+	file, _, found := strings.Cut(file, "\n```\n")
+	if !found {
+		m.t.Fatalf("%s has no compose file", page)
+	}
+	m.put("/root/compose/docker-compose.yml", file+"\n")
+	m.run("cd compose && docker-compose up -d")
+	if says := m.run("docker network ls --filter driver=falcon --format '{{.Name}}'; docker ps --format '{{.Names}} {{.Ports}}'"); !strings.Contains(says, "compose_front") || !strings.Contains(says, "8080->80") {
+		m.t.Errorf("services run as\n%s", says)
+	}
+	m.run("cd compose && docker-compose down")
 }
 
 // removePackages leaves no package of another version, which a pattern would find too.
