@@ -48,6 +48,10 @@ type shortNetwork struct {
 	allowed   map[netip.Prefix]struct{}
 }
 
+// takes tells whether an endpoint may be added. After a restart a network is known from the maps, and what else is known of it comes with its
+// first pass; until then endpoints that come or move go the kernel's way.
+func (n *shortNetwork) takes() bool { return n.network.VNI != 0 && n.obstacle == nil }
+
 func newShortNetwork() *shortNetwork {
 	return &shortNetwork{
 		hosts: map[netip.Addr]struct{}{}, endpoints: map[MAC]shortcutEndpoint{}, ports: map[int]shortcutPort{},

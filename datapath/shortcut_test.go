@@ -266,6 +266,39 @@ func TestShortcutLife(t *testing.T) {
 	o.ca.ping(o.cb.Addresses[0].Addr(), "")
 }
 
+// Endpoints may come after a restart before anything else is known of their network, and are on the shortcut after its first pass.
+func TestShortcutTakesEndpointsBeforeTheFirstPass(t *testing.T) {
+	o := shortOverlay(t, "ipv4", true, true)
+	if err := o.b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.b.open("hB", o.a.log)
+	other := o.b.network(labVNI + 1)
+	other.Shortcut = true
+	o.b.ensureNetwork(other) // takes over what is known of all
+	added := o.b.attach(endpointN(labVNI, 3))
+	fa, fb := o.forwardings()
+	fa.Remote[added.ID], fb.Local[added.ID] = remoteOf(added.Endpoint, o.b.under), added.Endpoint
+	if err := o.b.AddRemote(t.Context(), o.b.network(labVNI), remoteOf(o.ca.Endpoint, mustAddr("192.0.2.9"))); err != nil { // moved, and will move back
+		t.Fatal(err)
+	}
+	if e, stale := o.b.short.networks[labVNI].endpoints[o.ca.MAC]; stale {
+		t.Errorf("packets go where the endpoint was: %+v", e)
+	}
+	if err := o.b.AddRemote(t.Context(), o.b.network(labVNI), remoteOf(o.ca.Endpoint, o.a.under)); err != nil {
+		t.Fatal(err)
+	}
+	o.a.sync(o.a.network(labVNI), fa)
+	o.ca.ping(added.Addresses[0].Addr(), "")
+	o.b.ensureNetwork(o.b.network(labVNI))
+	o.b.sync(o.b.network(labVNI), fb)
+	before := o.b.way("in")
+	o.ca.ping(added.Addresses[0].Addr(), "")
+	if o.b.way("in") == before {
+		t.Errorf("the shortcut is not taken: %+v", o.b.ShortcutStatus(t.Context()))
+	}
+}
+
 // An endpoint that goes, or moves to another host, is not looked for where it was.
 func TestShortcutFollows(t *testing.T) {
 	o := shortOverlay(t, "ipv4", true, true)

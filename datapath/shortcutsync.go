@@ -56,7 +56,7 @@ func (d *Datapath) updateShortcut(ctx context.Context, n Network, have *shortNet
 		}
 	}
 	if have.obstacle == nil {
-		d.wantEndpoints(ctx, n, f, ports, want.endpoints)
+		d.wantEndpoints(ctx, have, f, ports, want.endpoints)
 	}
 	errs := []error{s.programs.update(n.VNI, have, want), d.onlyIn(ctx, n.Device)}
 	d.noteShortcut(problemSources, d.ensureSources(ctx, n.Device))
@@ -96,8 +96,8 @@ func (d *Datapath) attachOut(ctx context.Context, n *shortNetwork, device int) e
 }
 
 // wantEndpoints gives the endpoints that can be reached by the shortcut. Where two claim one MAC, this host's wins.
-func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, ports map[string]int, into map[MAC]shortcutEndpoint) {
-	paths := map[netip.Addr]path{}
+func (d *Datapath) wantEndpoints(ctx context.Context, have *shortNetwork, f Forwarding, ports map[string]int, into map[MAC]shortcutEndpoint) {
+	n, paths := have.network, map[netip.Addr]path{}
 	for _, r := range f.Remote {
 		host := r.Host.Unmap()
 		p, ok := paths[host]
@@ -109,15 +109,15 @@ func (d *Datapath) wantEndpoints(ctx context.Context, n Network, f Forwarding, p
 	}
 	for id, e := range f.Local {
 		if device, ok := ports[id]; ok {
-			into[e.MAC] = d.localEndpoint(ctx, n, e, device)
+			into[e.MAC] = d.localEndpoint(ctx, have, e, device)
 		}
 	}
 }
 
 // localEndpoint prepares an endpoint's devices, unless that was done.
-func (d *Datapath) localEndpoint(ctx context.Context, n Network, e Endpoint, device int) shortcutEndpoint {
-	have, early := d.short.networks[n.VNI], d.takesEarly(n)
-	entry := localEntry(n, e, device)
+func (d *Datapath) localEndpoint(ctx context.Context, have *shortNetwork, e Endpoint, device int) shortcutEndpoint {
+	early := d.takesEarly(have.network)
+	entry := localEntry(have.network, e, device)
 	if was := have.endpoints[e.MAC]; was.Port == entry.Port {
 		entry.Chains = was.Chains
 		if early {
@@ -215,10 +215,13 @@ func (d *Datapath) shortcutLocal(ctx context.Context, e Endpoint, device int) {
 		if err := putEntry(p.objects.Ports, have.ports, device, portOf(e), uint32(device)); err != nil {
 			return err
 		}
-		if err := d.attachOut(ctx, have, device); err != nil || have.obstacle != nil {
+		if err := d.attachOut(ctx, have, device); err != nil {
 			return err
 		}
-		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, d.localEndpoint(ctx, have.network, e, device), endpointKey(e.VNI, e.MAC))
+		if !have.takes() {
+			return dropEntry(p.objects.Endpoints, have.endpoints, e.MAC, endpointKey(e.VNI, e.MAC))
+		}
+		return putEntry(p.objects.Endpoints, have.endpoints, e.MAC, d.localEndpoint(ctx, have, e, device), endpointKey(e.VNI, e.MAC))
 	})
 }
 
@@ -240,8 +243,8 @@ func (d *Datapath) shortcutLocalGone(id string, vni VNI, mac MAC, device int) {
 // shortcutRemote makes the programs know an endpoint of another host.
 func (d *Datapath) shortcutRemote(ctx context.Context, n Network, r Remote) {
 	d.changeShortcut(n.VNI, func(have *shortNetwork) error {
-		if have.obstacle != nil {
-			return nil
+		if !have.takes() {
+			return dropEntry(d.short.programs.objects.Endpoints, have.endpoints, r.MAC, endpointKey(n.VNI, r.MAC))
 		}
 		entry := remoteEntry(have.network, r, d.pathTo(ctx, have.network, r.Host.Unmap()))
 		return putEntry(d.short.programs.objects.Endpoints, have.endpoints, r.MAC, entry, endpointKey(n.VNI, r.MAC))
