@@ -38,7 +38,8 @@ func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace NETWORK",
 		Short: "Show which way the packets of a network's flows go, and why",
-		Long: `Show which way the packets of a network's flows go on this host, and why, for some seconds.
+		Long: `Show which way the packets of a network's flows go on this host, and why, for some seconds. NETWORK is its falcon.network, or what
+Docker calls it.
 
 A packet takes the shortcut, or goes the kernel's way (the network's vxlan device and bridge), or is dropped.`,
 		Example: "  falcon trace web\n  falcon trace web --for 30s --address 10.0.0.2 --port 80",

@@ -15,9 +15,9 @@ import (
 // DriverName is how users write the driver and the IPAM driver, and how engines report them.
 const DriverName = "falcon"
 
-// EngineNetwork is what the collector needs of one of the engine's networks.
+// EngineNetwork is what is needed of one of the engine's networks.
 type EngineNetwork struct {
-	ID         string
+	ID, Name   string
 	IPAMDriver string
 	Scope      string // falcon.network among the IPAM options
 	Subnets    []netip.Prefix
@@ -81,6 +81,7 @@ func (e *DockerEngine) Networks(ctx context.Context) ([]EngineNetwork, error) {
 func decodeNetworks(body io.Reader) ([]EngineNetwork, error) {
 	var answer []struct {
 		ID   string `json:"Id"`
+		Name string
 		IPAM struct {
 			Driver  string
 			Options map[string]string
@@ -92,7 +93,7 @@ func decodeNetworks(body io.Reader) ([]EngineNetwork, error) {
 	}
 	networks := make([]EngineNetwork, 0, len(answer))
 	for _, a := range answer {
-		n := EngineNetwork{ID: a.ID, IPAMDriver: a.IPAM.Driver, Scope: a.IPAM.Options[keyNetwork]}
+		n := EngineNetwork{ID: a.ID, Name: a.Name, IPAMDriver: a.IPAM.Driver, Scope: a.IPAM.Options[keyNetwork]}
 		for _, c := range a.IPAM.Config {
 			if p, err := netip.ParsePrefix(c.Subnet); err == nil {
 				n.Subnets = append(n.Subnets, p.Masked())

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +15,7 @@ const TracePath = "/v1/trace"
 
 // TraceRequest begins a trace.
 type TraceRequest struct {
-	Network string `json:"network"` // its cluster-wide name
+	Network string `json:"network"` // its cluster-wide name, or what Docker calls it
 	Seconds int    `json:"seconds"` // from 1 to MaxTrace; then it ends by itself
 }
 
@@ -29,7 +30,7 @@ func (d *Driver) traceAPI(mux *http.ServeMux) {
 			http.Error(w, fmt.Sprintf(`read request: %v: want {"network": NAME, "seconds": SECONDS}`, err), http.StatusBadRequest)
 			return
 		}
-		answerOr(w, struct{}{}, d.startTrace(request))
+		answerOr(w, struct{}{}, d.startTrace(r.Context(), request))
 	})
 	mux.HandleFunc("GET "+TracePath, func(w http.ResponseWriter, _ *http.Request) {
 		trace, err := d.cfg.Datapath.Trace()
@@ -40,28 +41,40 @@ func (d *Driver) traceAPI(mux *http.ServeMux) {
 	})
 }
 
-func (d *Driver) startTrace(r TraceRequest) error {
+func (d *Driver) startTrace(ctx context.Context, r TraceRequest) error {
 	length := time.Duration(r.Seconds) * time.Second
 	if length < time.Second || length > MaxTrace {
 		return fmt.Errorf("%d seconds: must be from 1 to %d", r.Seconds, int(MaxTrace/time.Second))
 	}
-	for _, m := range d.view.memberships(d.host) {
-		if m.Network != r.Network {
-			continue
-		}
-		scene, ok := d.view.scene(m.Network)
-		if !ok {
-			break
-		}
-		vni := datapath.VNI(scene.network.VNI)
-		err := d.cfg.Datapath.StartTrace(vni, length)
-		if errors.Is(err, datapath.ErrNotShortcut) {
-			return fmt.Errorf("network %s is not on the shortcut: all its packets go the kernel's way: see tcpdump -i %s, or turn it on with falcon.shortcut=%s or --shortcut=%s",
-				r.Network, datapath.VXLANDevice(vni), ShortcutOn, ShortcutOn)
-		}
-		return err
+	scene, ok := d.view.scene(d.networkCalled(ctx, r.Network))
+	if !ok {
+		return fmt.Errorf("network %s: this host is in no such network: falcon status lists its networks", r.Network)
 	}
-	return fmt.Errorf("network %s: this host is in no such network: falcon status lists its networks", r.Network)
+	vni := datapath.VNI(scene.network.VNI)
+	err := d.cfg.Datapath.StartTrace(vni, length)
+	if errors.Is(err, datapath.ErrNotShortcut) {
+		return fmt.Errorf("network %s is not on the shortcut: all its packets go the kernel's way: see tcpdump -i %s, or turn it on with falcon.shortcut=%s or --shortcut=%s",
+			r.Network, datapath.VXLANDevice(vni), ShortcutOn, ShortcutOn)
+	}
+	return err
+}
+
+// networkCalled gives the cluster-wide name of a network of this host that a person calls so: by that name, or by Docker's. Empty: there is none.
+func (d *Driver) networkCalled(ctx context.Context, name string) string {
+	if m, ok := d.view.membership(d.host, name); ok {
+		return m.Network
+	}
+	networks, err := d.cfg.Engine.Networks(ctx)
+	if err != nil {
+		d.cfg.Log.WithError(err).Debug("no network is known by Docker's name")
+		return ""
+	}
+	for _, n := range networks {
+		if m, ok := d.view.member(d.host, n.ID); ok && n.Name == name {
+			return m.Network
+		}
+	}
+	return ""
 }
 
 // answerOr writes JSON, or what is wrong with the request.

@@ -19,11 +19,14 @@ func TestTraceOfANetwork(t *testing.T) {
 	a := newHost(t, openBolt(t), "a", "192.0.2.1")
 	must(t, a.CreateNetwork(t.Context(), create("n1", map[string]any{keyNetwork: "short", keyShortcut: "on"}, "10.1.0.0/24")))
 	must(t, a.CreateNetwork(t.Context(), create("n2", map[string]any{keyNetwork: "long"}, "10.2.0.0/24")))
+	a.engine.networks = []EngineNetwork{{ID: "n0", Name: "others"}, {ID: "n1", Name: "web"}}
 	for _, c := range []struct {
 		body string
 		code int
 		says string
 	}{
+		{`{"network":"web","seconds":7}`, http.StatusOK, "{}"},
+		{`{"network":"others","seconds":7}`, http.StatusBadRequest, "no such network"},
 		{`{"network":"short","seconds":7}`, http.StatusOK, "{}"},
 		{`{"network":"short","seconds":600}`, http.StatusOK, "{}"},
 		{`{"network":"short","seconds":0}`, http.StatusBadRequest, "from 1 to 600"},

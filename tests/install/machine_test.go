@@ -34,7 +34,13 @@ func boot(t *testing.T, l *lab.Lab, h *lab.Host) machine {
 	if _, err := h.Exec(t.Context(), "ip", "route", "add", "default", "via", "10.99.0.254"); err != nil { // as machines have; nobody is there
 		t.Fatal(err)
 	}
-	p, err := h.Start(t.Context(), time.Hour, "sh", "-c", machineScript, "/tmp/machine", debian(t), l.Name+"/"+h.Name+"-systemd")
+	archive := debian(t)
+	defer archive.Close()
+	const dir = "/tmp/machine"
+	if _, err := h.ExecInput(t.Context(), archive, "sh", "-euc", `mkdir "$0" && mount -t tmpfs -o mode=755 machine "$0" && tar -x -C "$0"`, dir); err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Start(t.Context(), time.Hour, "sh", "-c", machineScript, dir, l.Name+"/"+h.Name+"-systemd")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,8 +158,8 @@ func (b *Bed) Enter(ctx context.Context, s Subject) error {
 			return fmt.Errorf("enter %s: %w", s.Name, err)
 		}
 	}
-	// What falcon does with its own packets does not matter to the other subjects, and restarting it takes time.
-	if want := s.kind.falcon.driverFlag(); s.kind.falcon != (mode{}) && b.driver != want {
+	// What is at the NIC's driver, and the offloads that it does without, matter to all subjects.
+	if want := s.kind.falcon.driverFlag(); b.driver != want {
 		if err := b.setDriver(ctx, want); err != nil {
 			return fmt.Errorf("enter %s: %w", s.Name, err)
 		}
