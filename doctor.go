@@ -84,7 +84,7 @@ func examine(ctx context.Context, runDir, underlay string, port uint16) []datapa
 func examineKernel() datapath.Finding {
 	f := datapath.Finding{Check: "kernel", OK: true, Detail: "Linux " + datapath.KernelRelease()}
 	if datapath.KernelTooOld() {
-		f.Advice = "falcon is made for Linux 5.15 and later: run a newer kernel, or do without what fails below"
+		f.Advice = "falcon is made for Linux " + datapath.OldestKernel + " and later: run a newer kernel, or do without what fails below"
 	}
 	return f
 }

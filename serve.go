@@ -45,7 +45,7 @@ func serveCommand() *cobra.Command {
 func serve(ctx context.Context, s settings) (failure error) {
 	log := s.logger()
 	if datapath.KernelTooOld() {
-		log.WithField("kernel", datapath.KernelRelease()).Warn("falcon is made for Linux 5.15 and later: falcon doctor tells what does not work here")
+		log.WithField("kernel", datapath.KernelRelease()).Warn("falcon is made for Linux " + datapath.OldestKernel + " and later: falcon doctor tells what does not work here")
 	}
 	var closers []func() error
 	defer func() {

@@ -317,7 +317,11 @@ func (d *Datapath) editSources(have *sources, added, gone map[source]struct{}) e
 	for vni, n := range byNetwork(gone) {
 		errs = append(errs, n.edit(c.SetDeleteElements, vni))
 	}
-	if err := errors.Join(append(errs, c.Flush())...); err != nil {
+	err := errors.Join(errs...)
+	if err == nil { // or else half of it would be done
+		err = c.Flush()
+	}
+	if err != nil {
 		return fmt.Errorf("change table %s: %w", sourceTable, err)
 	}
 	maps.Copy(have.hosts, added)

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,7 +58,7 @@ func (b *Bed) setRulesOf(ctx context.Context, h *lab.Host, s setting) error {
 	}
 	left, err := h.Exec(ctx, "iptables-save")
 	if err == nil && strings.Contains(left, "\n-A ") {
-		err = fmt.Errorf("iptables keeps rules elsewhere than in nftables: update-alternatives --set iptables /usr/sbin/iptables-nft")
+		err = errors.New("iptables keeps rules elsewhere than in nftables: update-alternatives --set iptables /usr/sbin/iptables-nft")
 	}
 	return err
 }
